@@ -1,0 +1,71 @@
+"""An artifact's manifest: size and sha256 of each file, written by whoever packs it, checked by whoever loads it.
+
+Reader and writer stand together, so that they cannot drift apart. Knows nothing of what the files mean.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from model_loader.errors import ArtifactCorrupt
+
+MANIFEST_NAME = "manifest.json"
+FORMAT_VERSION = 1
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file as its maker packed it."""
+
+    size_bytes: int
+    sha256: str
+
+
+def sha256_of(file: Path) -> str:
+    """Hex digest of a file's bytes, read in blocks."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_manifest(root: Path) -> dict[str, FileEntry]:
+    """Writes `manifest.json` over all other files of `root`, and returns its entries by relative POSIX path."""
+    files = sorted(file for file in root.rglob("*") if file.is_file() and file != root / MANIFEST_NAME)
+    entries = {file.relative_to(root).as_posix(): FileEntry(file.stat().st_size, sha256_of(file)) for file in files}
+    document = {"version": FORMAT_VERSION, "files": {name: asdict(entry) for name, entry in entries.items()}}
+    (root / MANIFEST_NAME).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return entries
+
+
+def read_manifest(root: Path) -> dict[str, FileEntry]:
+    """The entries of `root`'s manifest. Raises `ArtifactCorrupt` when it is no manifest of a known version."""
+    try:
+        document = json.loads((root / MANIFEST_NAME).read_text(encoding="utf-8"))
+        if document["version"] != FORMAT_VERSION:
+            raise ArtifactCorrupt(
+                f"{MANIFEST_NAME}: version {document['version']!r}; this server reads {FORMAT_VERSION}"
+            )
+        return {str(name): FileEntry(**entry) for name, entry in document["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactCorrupt(f"{MANIFEST_NAME} is not readable ({error!r}); pack the artifact again") from error
+
+
+def verify_files(root: Path, entries: dict[str, FileEntry]) -> None:
+    """Raises `ArtifactCorrupt` naming the first file that is missing or not the one that was packed."""
+    for name, entry in entries.items():
+        file = root / name
+        if not file.is_file():
+            raise ArtifactCorrupt(
+                f"{name} is missing, although {MANIFEST_NAME} lists it; pack or copy the artifact again"
+            )
+        size = file.stat().st_size
+        if size != entry.size_bytes:
+            raise ArtifactCorrupt(
+                f"{name} has {size} bytes, {MANIFEST_NAME} says {entry.size_bytes}; copy the artifact again"
+            )
+        if sha256_of(file) != entry.sha256:
+            raise ArtifactCorrupt(f"{name} does not match its sha256 in {MANIFEST_NAME}; copy the artifact again")

@@ -1,0 +1,1 @@
+"""absa-server: two transformers, aspect terms and their polarity, behind one SageMaker endpoint."""

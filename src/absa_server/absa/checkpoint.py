@@ -1,0 +1,184 @@
+"""One Hugging Face model folder, checked before anything is loaded: config, weights, head, tokenizer, labels.
+
+Every check answers with what the folder's owner has to change. Reads headers only: no weights, no torch.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from safetensors import SafetensorError, safe_open
+
+from absa_server.errors import InvalidModel
+
+Task = Literal["token-classification", "sequence-classification"]
+
+ARCHITECTURES: dict[str, Task] = {
+    "ForTokenClassification": "token-classification",
+    "ForSequenceClassification": "sequence-classification",
+}
+WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
+SLOW_TOKENIZER_FILES = ("spiece.model", "spm.model", "sentencepiece.bpe.model", "vocab.txt", "vocab.json")
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt", "*.state_dict", "*.model_state_dict")
+# Families whose position ids begin after the padding id, so that two fewer tokens fit than config.json says.
+OFFSET_POSITIONS = {"camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "roberta-prelayernorm",
+                    "xlm-roberta", "xlm-roberta-xl", "xmod"}  # fmt: skip
+HEADS = ("classifier.weight", "classifier.out_proj.weight", "classifier.dense.weight", "score.weight",
+         "logits_proj.weight", "classifier.2.weight")  # fmt: skip
+_NO_LIMIT = 100_000  # tokenizers without a limit say 1e30
+_DEFAULT_LENGTH = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model folder that passed its checks. `max_tokens` includes special tokens."""
+
+    folder: Path
+    task: Task
+    model_type: str
+    id2label: Mapping[int, str]
+    max_tokens: int
+    pad_token_id: int
+    uses_token_types: bool
+
+    @property
+    def tokenizer_json(self) -> str | None:
+        """The fast tokenizer's file, or None where the folder has only a slow one that must be converted first."""
+        file = self.folder / "tokenizer.json"
+        return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+def open_checkpoint(folder: Path, *, role: Task | None, max_lengths: Mapping[Task, int | None]) -> Checkpoint:
+    """The model in `folder`. `role` is the task its place in the artifact asks for; None: config.json decides.
+
+    `max_lengths` are the manifest's limits in tokens. Raises `InvalidModel`.
+    """
+    config = _read_config(folder)
+    task = _task(folder, config, role)
+    labels = _labels(folder, config)
+    _check_weights(folder, len(labels))
+    _check_tokenizer(folder)
+    return Checkpoint(
+        folder=folder,
+        task=task,
+        model_type=str(config.get("model_type", "")),
+        id2label=labels,
+        max_tokens=_max_tokens(folder, config, max_lengths.get(task)),
+        pad_token_id=_whole(config, "pad_token_id"),
+        uses_token_types=_whole(config, "type_vocab_size") > 1,
+    )
+
+
+def _read_config(folder: Path) -> dict[str, object]:
+    file = folder / "config.json"
+    if not file.is_file():
+        raise InvalidModel(f"{folder.name}/config.json is missing; save the model with `save_pretrained`")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InvalidModel(f"{folder.name}/config.json is not JSON: {error}") from error
+    if not isinstance(config, dict) or not config.get("model_type"):
+        raise InvalidModel(f"{folder.name}/config.json has no model_type; save the model with `save_pretrained`")
+    if config.get("auto_map"):
+        raise InvalidModel(
+            f"{folder.name}/config.json has auto_map: the model runs code of its own, which this server does not; "
+            "export it to an architecture of transformers and remove auto_map"
+        )
+    return config
+
+
+def _whole(config: Mapping[str, object], name: str) -> int:
+    value = config.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def _task(folder: Path, config: Mapping[str, object], role: Task | None) -> Task:
+    architectures = config.get("architectures") or []
+    named = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
+    found = next((task for suffix, task in ARCHITECTURES.items() if named.endswith(suffix)), None)
+    if found is None and (named or role is None):
+        raise InvalidModel(
+            f"{folder.name}/config.json: architectures is {named or 'missing'}; expected one that ends in "
+            + " or ".join(ARCHITECTURES)
+        )
+    if found is not None and role is not None and found != role:
+        raise InvalidModel(f"{folder.name}/ holds {named}, but a {role} model belongs there; are the folders swapped?")
+    return found or role  # type: ignore[return-value]  # one of the two is known here
+
+
+def _labels(folder: Path, config: Mapping[str, object]) -> dict[int, str]:
+    raw = config.get("id2label")
+    if not isinstance(raw, dict) or not raw:
+        count = config.get("num_labels", 2)  # transformers' own default, under names that say nothing
+        raw = {str(index): f"LABEL_{index}" for index in range(int(str(count)))}
+    try:
+        return {int(key): str(name) for key, name in raw.items()}
+    except ValueError as error:
+        raise InvalidModel(f"{folder.name}/config.json: id2label must map whole numbers to names ({error})") from error
+
+
+def _check_weights(folder: Path, labels: int) -> None:
+    """A head that is missing or of the wrong width would load as random numbers, with a mere warning."""
+    heads = {name: shape for file in _weight_files(folder) for name, shape in _shapes(file).items() if name in HEADS}
+    if not heads:
+        raise InvalidModel(
+            f"{folder.name}/{WEIGHTS} has no classification head ({' or '.join(HEADS[:2])}): the encoder was saved "
+            "without it, or was never fine-tuned; save the fine-tuned model with `save_pretrained`"
+        )
+    widths = {shape[0] for name, shape in heads.items() if name != "classifier.dense.weight"}
+    if labels not in widths:
+        raise InvalidModel(
+            f"{folder.name}: the head has {sorted(widths)} outputs, config.json names {labels} labels in id2label; "
+            "they must agree"
+        )
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if (folder / WEIGHTS_INDEX).is_file():
+        names = sorted(set(json.loads((folder / WEIGHTS_INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+        missing = [name for name in names if not (folder / name).is_file()]
+        if missing:
+            raise InvalidModel(f"{folder.name}/{WEIGHTS_INDEX} names {missing}, which are missing")
+        return [folder / name for name in names]
+    pickles = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
+    if pickles:
+        raise InvalidModel(
+            f"{folder.name}/ has only pickled weights ({', '.join(pickles)}), which can run code when they are read; "
+            "save the model with `save_pretrained(..., safe_serialization=True)`"
+        )
+    raise InvalidModel(f"{folder.name}/{WEIGHTS} is missing; save the model with `save_pretrained`")
+
+
+def _shapes(file: Path) -> dict[str, list[int]]:
+    try:
+        with safe_open(file, framework="numpy") as tensors:
+            return {name: list(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118  no mapping
+    except (SafetensorError, OSError) as error:
+        raise InvalidModel(
+            f"{file.parent.name}/{file.name} is no whole safetensors file ({error}); copy it again"
+        ) from error
+
+
+def _check_tokenizer(folder: Path) -> None:
+    if (folder / "tokenizer.json").is_file() or any((folder / name).is_file() for name in SLOW_TOKENIZER_FILES):
+        return
+    raise InvalidModel(
+        f"{folder.name}/ has no tokenizer; save it beside the model with `AutoTokenizer…save_pretrained`"
+    )
+
+
+def _max_tokens(folder: Path, config: Mapping[str, object], max_length: int | None) -> int:
+    """The least of what the tokenizer, the positions and the manifest allow."""
+    limits = [max_length] if max_length else []
+    positions = config.get("max_position_embeddings")
+    if isinstance(positions, int) and positions > 0:
+        limits.append(positions - 2 if config["model_type"] in OFFSET_POSITIONS else positions)
+    file = folder / "tokenizer_config.json"
+    declared = json.loads(file.read_text(encoding="utf-8")).get("model_max_length") if file.is_file() else None
+    if isinstance(declared, int | float) and 0 < declared < _NO_LIMIT:
+        limits.append(int(declared))
+    return min(limits, default=_DEFAULT_LENGTH)

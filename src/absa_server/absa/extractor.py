@@ -1,0 +1,119 @@
+"""Stage one: from a text to its aspect terms, through a token classifier. Knows no engine, no batch and no request."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from absa_server.absa.labels import TagSet
+from absa_server.absa.spans import TaggedWord, decode_spans
+from absa_server.absa.tokenization import ModelInput, TextTokenizer, Tokens
+from absa_server.absa.windows import Window, plan_windows
+from absa_server.absa.words import split_words
+from absa_server.types import Aspect, FloatArray
+
+WordLevel = Literal["first", "mean"]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedText:
+    """A text ready for the model: one row of input for each window."""
+
+    text: str
+    tokens: Tokens
+    windows: tuple[Window, ...]
+    inputs: tuple[ModelInput, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedWord:
+    """A word, or words that share a token: half-open text span, and half-open range of its tokens."""
+
+    start: int
+    end: int
+    first_token: int
+    last_token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extractor:
+    """Encodes texts for a token classifier and decodes its logits.
+
+    `max_tokens` counts special tokens; `overlap` is in tokens. `word_level` "first" reads a word's tag from its first
+    sub-word, which is right for both training conventions (labels on the first sub-word, or on all); "mean" averages.
+    """
+
+    tokenizer: TextTokenizer
+    tag_set: TagSet
+    max_tokens: int
+    overlap: int = 96
+    word_level: WordLevel = "first"
+    lowercase: bool = False
+
+    def encode(self, texts: Sequence[str]) -> list[EncodedText]:
+        """The model's input for each text."""
+        read = [_lower(text) for text in texts] if self.lowercase else list(texts)
+        return [self._encode(text, tokens) for text, tokens in zip(texts, self.tokenizer.encode(read), strict=True)]
+
+    def _encode(self, text: str, tokens: Tokens) -> EncodedText:
+        template = self.tokenizer.single
+        capacity = self.max_tokens - template.special_tokens
+        windows = plan_windows(len(tokens), capacity=capacity, overlap=min(self.overlap, capacity // 2))
+        inputs = tuple(template.build(tokens.ids[window.start : window.end]) for window in windows)
+        return EncodedText(text, tokens, tuple(windows), inputs)
+
+    def decode(self, encoded: EncodedText, logits: Sequence[FloatArray]) -> list[Aspect]:
+        """The aspects of one text from the logits of its windows, each `(seq, labels)`, special tokens included."""
+        skipped = self.tokenizer.single.first
+        own = [
+            rows[skipped + window.first - window.start : skipped + window.last - window.start]
+            for window, rows in zip(encoded.windows, logits, strict=True)
+        ]
+        probabilities = _softmax(np.concatenate(own))
+        words = align_words(split_words(encoded.text), encoded.tokens)
+        tagged = [TaggedWord(word.start, word.end, self._read(probabilities, word)) for word in words]
+        return decode_spans(encoded.text, tagged, self.tag_set)
+
+    def _read(self, probabilities: FloatArray, word: AlignedWord) -> FloatArray:
+        if self.word_level == "first":
+            first: FloatArray = probabilities[word.first_token]
+            return first
+        mean: FloatArray = probabilities[word.first_token : word.last_token].mean(axis=0)
+        return mean
+
+
+def align_words(words: Sequence[tuple[int, int]], tokens: Tokens) -> list[AlignedWord]:
+    """The words that some token sees, each with its tokens; words that share a token are joined into one.
+
+    A token may cover several words (an emoji glued to its neighbour as one unknown piece, CJK characters merged by
+    SentencePiece, a run of punctuation): the model says one thing of all of them.
+    """
+    aligned: list[AlignedWord] = []
+    spans: list[list[int]] = tokens.spans.tolist()
+    first = 0
+    for start, end in words:
+        while first < len(spans) and (spans[first][1] <= start or spans[first][0] == spans[first][1]):
+            first += 1
+        if first == len(spans) or spans[first][0] >= end:
+            continue
+        last = first + 1
+        while last < len(spans) and spans[last][0] < end:
+            last += 1
+        if aligned and first < aligned[-1].last_token:
+            joined = aligned.pop()
+            aligned.append(AlignedWord(joined.start, end, joined.first_token, last))
+        else:
+            aligned.append(AlignedWord(start, end, first, last))
+    return aligned
+
+
+def _lower(text: str) -> str:
+    """Lower case of the same length, so that offsets stay: `İ` and its like are left alone."""
+    return "".join(low if len(low := character.lower()) == 1 else character for character in text)
+
+
+def _softmax(logits: FloatArray) -> FloatArray:
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities: FloatArray = shifted / shifted.sum(axis=-1, keepdims=True)
+    return probabilities

@@ -1,0 +1,136 @@
+"""A tokenizer as the domain needs it: token ids with offsets into the original string, and templates of special tokens.
+
+Uses the `tokenizers` library alone. Strings are encoded without special tokens, which are added from a template; so
+windows and pairs can be cut at token level, and a literal `[SEP]` in a review stays text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import Encoding, Tokenizer
+
+from absa_server.errors import InvalidModel
+from absa_server.types import IntArray
+
+_PROBE = "a"
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Content tokens of one string: ids `(n,)` and half-open code-point spans `(n, 2)` without white space around them.
+
+    A token that covers nothing visible (a lone leading-space piece, a zero-width one) has an empty span.
+    """
+
+    ids: IntArray
+    spans: IntArray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def covering(self, start: int, end: int) -> tuple[int, int]:
+        """Half-open range of the tokens that overlap `start:end`; empty, at the place in question, where none does."""
+        touched = np.flatnonzero((self.spans[:, 0] < end) & (self.spans[:, 1] > start))
+        if len(touched):
+            return int(touched[0]), int(touched[-1]) + 1
+        place = int(np.searchsorted(self.spans[:, 1], start, side="right"))
+        return place, place
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    """One unpadded row of a batch: ids and token types, each `(n,)`, special tokens included."""
+
+    ids: IntArray
+    types: IntArray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Special tokens around `n` segments, as `n + 1` pieces of (id, token type); and the token type of each segment."""
+
+    pieces: tuple[tuple[tuple[int, int], ...], ...]
+    segment_types: tuple[int, ...]
+
+    @property
+    def special_tokens(self) -> int:
+        """How many tokens the template itself takes from a model's length."""
+        return sum(len(piece) for piece in self.pieces)
+
+    @property
+    def first(self) -> int:
+        """Index at which the first segment begins."""
+        return len(self.pieces[0])
+
+    def build(self, *segments: IntArray) -> ModelInput:
+        """A row of the model's input from the ids of its segments, each `(n,)`."""
+        ids: list[IntArray] = []
+        types: list[IntArray] = []
+        for index, piece in enumerate(self.pieces):
+            ids.append(np.array([token for token, _ in piece], np.int64))
+            types.append(np.array([kind for _, kind in piece], np.int64))
+            if index < len(segments):
+                ids.append(segments[index])
+                types.append(np.full(len(segments[index]), self.segment_types[index], np.int64))
+        return ModelInput(np.concatenate(ids), np.concatenate(types))
+
+
+class TextTokenizer:
+    """A fast tokenizer with its special tokens taken apart. Nothing changes after the start: threads may share it."""
+
+    def __init__(self, tokenizer_json: str) -> None:
+        """Raises `InvalidModel` when `tokenizer_json` is no tokenizer, or one that turns text into nothing."""
+        try:
+            self._tokenizer = Tokenizer.from_str(tokenizer_json)
+        except Exception as error:  # the library raises bare Exception
+            raise InvalidModel(f"tokenizer.json cannot be read by the tokenizers library: {error}") from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._tokenizer.encode_special_tokens = True  # special tokens' names in a review are text, not commands
+        self.single = _template(self._tokenizer.encode(_PROBE), segments=1)
+        self.pair = _template(self._tokenizer.encode(_PROBE, _PROBE), segments=2)
+
+    def encode(self, texts: Sequence[str]) -> list[Tokens]:
+        """The tokens of each text, without special tokens. Releases the interpreter's lock while it works."""
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [_tokens(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
+
+    def marker_ids(self, marker: str) -> IntArray:
+        """Ids of a marker such as `[B-ASP]`: its own id if the vocabulary has one, else the ids of its text."""
+        own = self._tokenizer.token_to_id(marker)
+        return np.array([own], np.int64) if own is not None else self.encode([marker])[0].ids
+
+
+def _tokens(text: str, encoding: Encoding) -> Tokens:
+    spans = [_without_space(text, start, end) for start, end in encoding.offsets]
+    return Tokens(np.array(encoding.ids, np.int64), np.array(spans, np.int64).reshape(-1, 2))
+
+
+def _without_space(text: str, start: int, end: int) -> tuple[int, int]:
+    """SentencePiece families count the space (or line break) before a word as part of its first token."""
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
+def _template(probe: Encoding, *, segments: int) -> Template:
+    """The special tokens that the tokenizer's own post-processor puts around `segments` segments."""
+    pieces: list[list[tuple[int, int]]] = [[]]
+    kinds: list[int] = []
+    for token, kind, segment in zip(probe.ids, probe.type_ids, probe.sequence_ids, strict=True):
+        if segment is None:
+            pieces[-1].append((token, kind))
+        elif segment == len(kinds):
+            kinds.append(kind)
+            pieces.append([])
+    if len(kinds) != segments:
+        raise InvalidModel(
+            f"tokenizer.json turns the letter {_PROBE!r} into no token; its vocabulary does not fit its model"
+        )
+    return Template(tuple(tuple(piece) for piece in pieces), tuple(kinds))

@@ -1,0 +1,41 @@
+"""The words of a text, as aspect terms are bounded by them: runs of letters and digits, or one other visible character.
+
+Scripts written without spaces count each character as a word. A combining mark belongs to the character before it.
+Knows no tokenizer.
+"""
+
+import regex
+
+# Scripts that are written without spaces between words: no run of letters tells a word there.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD = regex.compile(
+    rf"""(?V1)
+    [{_UNSPACED}]\p{{M}}*                          # one character of an unspaced script
+  | [[\p{{L}}\p{{N}}]--[{_UNSPACED}]][[\p{{L}}\p{{N}}\p{{M}}]--[{_UNSPACED}]]*   # a run of letters and digits
+  | (?!\s)\X                                       # anything else that can be seen: one grapheme (an emoji, a comma)
+    """,
+    regex.VERBOSE,
+)
+_PICTURE = regex.compile(r"(?:\p{Extended_Pictographic}|\p{So}|\p{Sk}|\p{Cf}|\p{Cc}|\p{Variation_Selector})+")
+
+
+def split_words(text: str) -> list[tuple[int, int]]:
+    """Half-open code-point spans of the words of `text`, in order."""
+    return [match.span() for match in _WORD.finditer(text)]
+
+
+def trim(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span without white space, emoji and invisible characters at its edges; unchanged where nothing else is left.
+
+    Some vocabularies glue an emoji to its neighbour as one unknown token; no aspect term begins or ends with one.
+    """
+    inner_start, inner_end = start, end
+    while inner_start < inner_end and _is_edge(text[inner_start]):
+        inner_start += 1
+    while inner_end > inner_start and _is_edge(text[inner_end - 1]):
+        inner_end -= 1
+    return (inner_start, inner_end) if inner_start < inner_end else (start, end)
+
+
+def _is_edge(character: str) -> bool:
+    return character.isspace() or _PICTURE.fullmatch(character) is not None

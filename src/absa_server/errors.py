@@ -1,0 +1,71 @@
+"""Everything that can go wrong, as one tree. Which HTTP status each becomes is told in one table, http/error_handlers.
+
+    AbsaError
+    ├── InvalidRequest          the caller's request or one of its records
+    │   ├── PayloadTooLarge     more bytes, records or characters than a limit allows
+    │   ├── UnsupportedMediaType
+    │   └── NotAcceptable
+    ├── InvalidModel            an artifact its owner must repair
+    ├── ModelNotReady           still loading, or failed to load
+    ├── Overloaded              more waits than the server will queue
+    ├── DeadlineExceeded        the answer would come too late
+    └── EngineFailed            the engine raised while inferring
+
+A message says what was expected, what came, where, and what follows; it never holds a traceback or the caller's text.
+"""
+
+
+class AbsaError(Exception):
+    """Root of the tree. `message` is fit to be shown to the caller."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidRequest(AbsaError):
+    """The request, or one record of it, breaks the contract. The message begins with the field's path."""
+
+
+class PayloadTooLarge(InvalidRequest):
+    """The body is larger than the limit that the message names."""
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The Content-Type is none that `POST /invocations` reads."""
+
+
+class NotAcceptable(InvalidRequest):
+    """The Accept header names no type that `POST /invocations` writes."""
+
+
+class InvalidModel(AbsaError):
+    """The artifact cannot be served as it is. The message tells its owner what to change."""
+
+
+class ModelNotReady(AbsaError):
+    """No model can answer now. `retry_after_s` is None when waiting will not help."""
+
+    def __init__(self, message: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(AbsaError):
+    """Refused before any work was done: as many requests wait as are allowed to."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(AbsaError):
+    """The request's time ran out; what was left of its work is dropped."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class EngineFailed(AbsaError):
+    """The engine raised. The message is for the caller; the cause goes to the log."""

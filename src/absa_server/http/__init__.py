@@ -1,0 +1,1 @@
+"""SageMaker's HTTP contract: bodies and headers in, records out, and back. Knows no model."""

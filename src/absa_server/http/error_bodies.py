@@ -1,0 +1,35 @@
+"""Each error of the tree as a status and a name: the one table of both. Knows neither requests nor answers.
+
+The name is that of the class. A whole answer that is an error and an error in one record's place both look here.
+"""
+
+from absa_server.errors import (
+    AbsaError,
+    DeadlineExceeded,
+    EngineFailed,
+    InvalidModel,
+    InvalidRequest,
+    ModelNotReady,
+    NotAcceptable,
+    Overloaded,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
+
+STATUS_OF = {
+    InvalidRequest: 400,
+    NotAcceptable: 406,
+    PayloadTooLarge: 413,
+    UnsupportedMediaType: 415,
+    Overloaded: 429,
+    EngineFailed: 500,
+    InvalidModel: 500,
+    DeadlineExceeded: 503,
+    ModelNotReady: 503,
+}
+
+
+def error_body(error: AbsaError) -> dict[str, object]:
+    """`code`, `type` and `message`, as clients see them; a class without a row has that of its nearest ancestor."""
+    code = next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
+    return {"code": code, "type": type(error).__name__, "message": error.message}

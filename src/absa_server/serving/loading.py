@@ -1,0 +1,150 @@
+"""From a folder to a pipeline that can answer: files checked, models opened, engines loaded, one text tried."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from absa_server.absa.artifact import Artifact, open_artifact
+from absa_server.absa.batches import BatchRunner
+from absa_server.absa.checkpoint import Checkpoint
+from absa_server.absa.classifier import Classifier
+from absa_server.absa.extractor import Extractor
+from absa_server.absa.pipeline import AspectStage, Pipeline, SentimentStage
+from absa_server.absa.tokenization import TextTokenizer
+from absa_server.engines.convert_tokenizer import convert_slow_tokenizer
+from absa_server.engines.factory import EngineName, load_engine
+from absa_server.errors import InvalidModel
+from absa_server.types import Engine, GivenAspect, Record
+from model_loader import ArtifactError, open_folder
+
+logger = logging.getLogger(__name__)
+
+_SELF_TEST = Record("The food was great, but the service was slow.", aspects=None)
+_SELF_TEST_GIVEN = Record(_SELF_TEST.text, aspects=(GivenAspect("food", 4, 8),))
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How networks are run; see the settings of the same names."""
+
+    engine: EngineName = "auto"
+    threads: int = 0
+    batch_tokens: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A pipeline and what it holds. `close` gives its memory back; nobody may be using it then."""
+
+    pipeline: Pipeline
+    kind: str
+    resident_bytes: int
+    close: Callable[[], None]
+
+
+def load_model(root: Path, options: EngineOptions) -> LoadedModel:
+    """The artifact at `root`, loaded and tried on one sentence. Raises `InvalidModel` telling its owner what to fix."""
+    started = time.monotonic()
+    try:
+        folder = open_folder(root)
+    except ArtifactError as error:
+        raise InvalidModel(str(error)) from error
+    artifact = open_artifact(folder.root)
+    engines: list[Engine] = []
+    try:
+        pipeline = _build(artifact, options, engines)
+        _self_test(pipeline)
+    except BaseException:
+        _close(engines)
+        raise
+    resident = sum(engine.resident_bytes for engine in engines)
+    logger.info(
+        "model_loaded",
+        extra={
+            "kind": artifact.kind,
+            "seconds": round(time.monotonic() - started, 3),
+            "resident_bytes": resident,
+            "files_bytes": folder.size_bytes,
+        },
+    )
+    return LoadedModel(pipeline, artifact.kind, resident, lambda: _close(engines))
+
+
+def _build(artifact: Artifact, options: EngineOptions, engines: list[Engine]) -> Pipeline:
+    aspect = _aspect_stage(artifact, artifact.aspect, options, engines) if artifact.aspect else None
+    sentiment = _sentiment_stage(artifact, artifact.sentiment, options, engines) if artifact.sentiment else None
+    return Pipeline(
+        aspect,
+        sentiment,
+        is_joint=artifact.tag_set is not None and artifact.tag_set.is_joint,
+        output=artifact.options.output,
+    )
+
+
+def _aspect_stage(
+    artifact: Artifact, checkpoint: Checkpoint, options: EngineOptions, engines: list[Engine]
+) -> AspectStage:
+    if artifact.tag_set is None:  # for the type checker: an aspect checkpoint always comes with its tags
+        raise InvalidModel("the aspect model has no tags")
+    section = artifact.options.aspect
+    extractor = Extractor(
+        tokenizer=_tokenizer(checkpoint),
+        tag_set=artifact.tag_set,
+        max_tokens=checkpoint.max_tokens,
+        overlap=section.stride,
+        word_level=section.word_level,
+        lowercase=section.lowercase,
+    )
+    return AspectStage(extractor, _runner(checkpoint, options, engines), section.min_score)
+
+
+def _sentiment_stage(
+    artifact: Artifact, checkpoint: Checkpoint, options: EngineOptions, engines: list[Engine]
+) -> SentimentStage:
+    section = artifact.options.sentiment
+    classifier = Classifier(
+        tokenizer=_tokenizer(checkpoint),
+        labels=artifact.polarity_labels,
+        max_tokens=checkpoint.max_tokens,
+        is_pair=section.kind == "pair",
+        aspect_first=section.order[0] == "aspect",
+        template=section.template,
+        markers=section.markers,
+        activation=section.activation,
+        context=section.context,
+    )
+    return SentimentStage(classifier, _runner(checkpoint, options, engines))
+
+
+def _tokenizer(checkpoint: Checkpoint) -> TextTokenizer:
+    return TextTokenizer(checkpoint.tokenizer_json or convert_slow_tokenizer(checkpoint.folder))
+
+
+def _runner(checkpoint: Checkpoint, options: EngineOptions, engines: list[Engine]) -> BatchRunner:
+    engine = load_engine(
+        options.engine,
+        checkpoint.folder,
+        task=checkpoint.task,
+        labels=len(checkpoint.id2label),
+        threads=options.threads,
+    )
+    engines.append(engine)
+    return BatchRunner(engine, checkpoint.pad_token_id, checkpoint.uses_token_types, options.batch_tokens)
+
+
+def _self_test(pipeline: Pipeline) -> None:
+    """A model that cannot answer one sentence is found now, not by the first caller. Raises `InvalidModel`."""
+    record = _SELF_TEST if pipeline.aspect else _SELF_TEST_GIVEN
+    try:
+        [analysis] = pipeline.analyze([record])
+    except Exception as error:  # whatever a broken model makes its engine or decoder raise
+        raise InvalidModel(f"the model loads but fails on a plain sentence: {error}") from error
+    if isinstance(analysis, Exception):
+        raise InvalidModel(f"the model loads but refuses a plain sentence: {analysis}")
+
+
+def _close(engines: list[Engine]) -> None:
+    while engines:
+        engines.pop().close()

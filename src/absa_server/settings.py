@@ -1,0 +1,118 @@
+"""The server's configuration, read once from the environment. Only `app` and commands read it, and pass values down.
+
+SageMaker's own variables keep their names and meaning (sagemaker-inference-toolkit, parameters.py); ours are `ABSA_*`.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+JSON, JSON_LINES, CSV = "application/json", "application/jsonlines", "text/csv"
+LOG_LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
+
+
+class ConfigurationError(Exception):
+    """The environment cannot be served with; each line of the message names one variable and what is wrong with it."""
+
+
+def _level_name(value: object) -> object:
+    """The SageMaker Python SDK passes levels as numeric strings ("20"); people write names."""
+    text = str(value).strip().upper()
+    return LOG_LEVELS.get(int(text), text) if text.isdigit() else text
+
+
+class Settings(BaseSettings):
+    """Every field says what raising or lowering it costs. Values are read from the variable of the field's alias."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True)
+
+    host: str = Field("0.0.0.0", alias="ABSA_HOST")  # noqa: S104  SageMaker connects from outside the container
+    port: int = Field(8080, alias="SAGEMAKER_BIND_TO_PORT", ge=1, le=65535)
+    base_dir: Path = Field(Path("/opt/ml"), alias="SAGEMAKER_BASE_DIR")
+    model_dir_override: Path | None = Field(None, alias="ABSA_MODEL_DIR")
+    multi_model: bool = Field(default=False, alias="SAGEMAKER_MULTI_MODEL")
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_level_name)] = (
+        Field("INFO", alias="SAGEMAKER_CONTAINER_LOG_LEVEL")
+    )
+    default_accept: str | None = Field(None, alias="SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT")
+
+    # Higher: larger uploads are read, and held in memory, before they are answered. Lower: callers split more.
+    max_payload_mb: int = Field(25, alias="SAGEMAKER_MAX_PAYLOAD_IN_MB", ge=1, le=1024)
+    # Higher: fewer round trips, and one caller may keep the engine longer.
+    max_records: int = Field(1000, alias="ABSA_MAX_RECORDS", ge=1)
+    # Higher: longer documents in one piece; the time of one text grows with its windows (about 1 per 2,000 characters).
+    max_text_chars: int = Field(20_000, alias="ABSA_MAX_TEXT_CHARS", ge=1)
+    # Higher: more given aspects a text, each one a pass of the sentiment model.
+    max_aspects: int = Field(100, alias="ABSA_MAX_ASPECTS", ge=1)
+
+    # Seconds a request may take, waiting included. SageMaker itself gives up after 60.
+    request_timeout_s: float = Field(
+        60.0,
+        validation_alias=AliasChoices("SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS", "SAGEMAKER_MODEL_SERVER_TIMEOUT"),
+        gt=0,
+        le=3600,
+    )
+    # Higher: bursts wait instead of being refused with 429, and each waiting body stays in memory.
+    max_pending_requests: int = Field(256, alias="ABSA_MAX_PENDING_REQUESTS", ge=1)
+    # Requests inferred side by side. Higher: a long request blocks short ones less; more memory, smaller caches each.
+    inference_threads: int = Field(2, alias="ABSA_INFERENCE_THREADS", ge=1, le=64)
+    # Threads of one forward pass; 0 takes the cores this process may use (affinity and cgroup quota).
+    engine_threads: int = Field(0, alias="ABSA_ENGINE_THREADS", ge=0, le=256)
+    # Padded tokens of one forward pass. Higher: better use of wide machines, more memory, longer waits behind it.
+    batch_tokens: int = Field(4096, alias="ABSA_BATCH_TOKENS", ge=64)
+    engine: Literal["auto", "torch"] = Field("auto", alias="ABSA_ENGINE")
+
+    @field_validator("default_accept")
+    @classmethod
+    def _is_writable(cls, value: str | None) -> str | None:
+        if value is not None and value.strip().lower() not in {JSON, JSON_LINES, "application/x-ndjson", CSV}:
+            raise ValueError(f"expected {JSON}, {JSON_LINES} or {CSV}, got {value!r}")
+        return value
+
+    @property
+    def model_dir(self) -> Path:
+        """Where the one artifact lies: `ABSA_MODEL_DIR`, else `/opt/ml/model`."""
+        return self.model_dir_override or self.base_dir / "model"
+
+    @property
+    def max_payload_bytes(self) -> int:
+        """Largest request body, in bytes."""
+        return self.max_payload_mb * 1024 * 1024
+
+
+def variable_names() -> list[str]:
+    """Every environment variable that is read, in the order of the fields."""
+    names: list[str] = []
+    for field in Settings.model_fields.values():
+        alias = field.validation_alias
+        names += [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [str(alias)]
+    return names
+
+
+def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of this process. Raises `ConfigurationError` naming each bad variable and each unknown `ABSA_*`."""
+    problems = [_unknown(name) for name in sorted(environ) if name.startswith("ABSA_") and name not in variable_names()]
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problems += [_problem(dict(found), environ) for found in error.errors()]
+        settings = None
+    if settings is None or problems:
+        raise ConfigurationError("\n".join(problems))
+    return settings
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, variable_names(), n=1)
+    return f"{name}: no such variable" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _problem(found: dict[str, object], environ: Mapping[str, str]) -> str:
+    location = found["loc"]
+    name = str(location[0]) if isinstance(location, tuple) and location else "configuration"
+    return f"{name}={environ.get(name, '')!r}: {found['msg']}"

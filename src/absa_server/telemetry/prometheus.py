@@ -1,0 +1,66 @@
+"""The server's metrics, in one registry that `GET /metrics` renders. Units are in the names."""
+
+from collections.abc import Callable
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+# From one short text on a fast engine to the platform's own limit of 60 s.
+_LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+# The time at which each counter began doubles the page and nobody here asks for it.
+disable_created_metrics()
+
+
+class Metrics:
+    """One sink for all of the server. Later parts register theirs in the same `registry`."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._requests = self._counter("absa_requests_total", "Requests answered", ["route", "status"])
+        self._seconds = Histogram(
+            "absa_request_seconds",
+            "Time from the request's first byte to its answer, in seconds",
+            ["route"],
+            buckets=_LATENCY_BUCKETS_S,
+            registry=self.registry,
+        )
+        self._texts = self._counter("absa_texts_total", "Texts analysed", [])
+        self._aspects = self._counter("absa_aspects_total", "Aspects answered, by polarity", ["polarity"])
+        self._record_errors = self._counter("absa_record_errors_total", "Records answered with an error in place", [])
+
+    def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """A gauge whose value is asked for when metrics are rendered."""
+        Gauge(name, text, registry=self.registry).set_function(read)
+
+    def record_request(self, route: str, status: int, seconds: float) -> None:
+        """One answered request. `route` is a path template, never a caller's own path."""
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def record_results(self, *, texts: int, errors: int, polarities: list[str]) -> None:
+        """The content of one answer; `polarities` has "none" for an aspect that was not rated."""
+        self._texts.inc(texts)
+        self._record_errors.inc(errors)
+        for polarity in polarities:
+            self._aspects.labels(polarity).inc()
+
+    def render(self) -> bytes:
+        """The registry in Prometheus' text format."""
+        return generate_latest(self.registry)
