@@ -62,7 +62,7 @@ def _service_limits(settings: Settings) -> ServiceLimits:
 
 def _invocation_options(settings: Settings) -> InvocationOptions:
     limits = Limits(settings.max_records, settings.max_text_chars, settings.max_aspects)
-    return InvocationOptions(limits, settings.max_payload_bytes, settings.default_accept)
+    return InvocationOptions(limits, settings.max_payload_bytes, settings.default_accept, settings.request_timeout_s)
 
 
 def _watch(metrics: Metrics, service: Service) -> None:

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree. Which HTTP status each becomes is told in one table, http/error_handlers.
+"""Everything that can go wrong, as one tree. Which HTTP status each becomes is told in one table, http/error_bodies.py.
 
     AbsaError
     ├── InvalidRequest          the caller's request or one of its records
@@ -9,7 +9,8 @@
     ├── ModelNotReady           still loading, or failed to load
     ├── Overloaded              more waits than the server will queue
     ├── DeadlineExceeded        the answer would come too late
-    └── EngineFailed            the engine raised while inferring
+    ├── EngineFailed            the engine raised while inferring
+    └── ParserFailed            the process that reads large bodies died, or took too long
 
 A message says what was expected, what came, where, and what follows; it never holds a traceback or the caller's text.
 """
@@ -69,3 +70,7 @@ class DeadlineExceeded(AbsaError):
 
 class EngineFailed(AbsaError):
     """The engine raised. The message is for the caller; the cause goes to the log."""
+
+
+class ParserFailed(AbsaError):
+    """The process that parses large bodies died, ran out of time or was closed. The body may be perfectly good."""

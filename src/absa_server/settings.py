@@ -5,11 +5,11 @@ SageMaker's own variables keep their names and meaning (sagemaker-inference-tool
 
 import difflib
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 JSON, JSON_LINES, CSV = "application/json", "application/jsonlines", "text/csv"
@@ -29,7 +29,7 @@ def _level_name(value: object) -> object:
 class Settings(BaseSettings):
     """Every field says what raising or lowering it costs. Values are read from the variable of the field's alias."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True, env_ignore_empty=True)
 
     host: str = Field("0.0.0.0", alias="ABSA_HOST")  # noqa: S104  SageMaker connects from outside the container
     port: int = Field(8080, alias="SAGEMAKER_BIND_TO_PORT", ge=1, le=65535)
@@ -85,22 +85,26 @@ class Settings(BaseSettings):
         return self.max_payload_mb * 1024 * 1024
 
 
+def _aliases() -> list[list[str]]:
+    """For each field the variables it is read from; the first that is set counts."""
+    found = [field.validation_alias for field in Settings.model_fields.values()]
+    return [[str(name) for name in (one.choices if isinstance(one, AliasChoices) else [one])] for one in found]
+
+
 def variable_names() -> list[str]:
     """Every environment variable that is read, in the order of the fields."""
-    names: list[str] = []
-    for field in Settings.model_fields.values():
-        alias = field.validation_alias
-        names += [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [str(alias)]
-    return names
+    return [name for names in _aliases() for name in names]
 
 
-def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+def read_settings() -> Settings:
     """The settings of this process. Raises `ConfigurationError` naming each bad variable and each unknown `ABSA_*`."""
-    problems = [_unknown(name) for name in sorted(environ) if name.startswith("ABSA_") and name not in variable_names()]
+    problems = [
+        _unknown(name) for name in sorted(os.environ) if name.startswith("ABSA_") and name not in variable_names()
+    ]
     try:
         settings = Settings()
     except ValidationError as error:
-        problems += [_problem(dict(found), environ) for found in error.errors()]
+        problems += [_problem(found) for found in error.errors()]
         settings = None
     if settings is None or problems:
         raise ConfigurationError("\n".join(problems))
@@ -112,7 +116,8 @@ def _unknown(name: str) -> str:
     return f"{name}: no such variable" + (f"; did you mean {near[0]}?" if near else "")
 
 
-def _problem(found: dict[str, object], environ: Mapping[str, str]) -> str:
-    location = found["loc"]
-    name = str(location[0]) if isinstance(location, tuple) and location else "configuration"
-    return f"{name}={environ.get(name, '')!r}: {found['msg']}"
+def _problem(found: ErrorDetails) -> str:
+    """One line: the variable that was set, its value, and what pydantic says of it."""
+    aliases = next(names for names in _aliases() if found["loc"][0] in names)
+    name = next((alias for alias in aliases if os.environ.get(alias)), aliases[0])
+    return f"{name}={os.environ.get(name, '')!r}: {found['msg']}"

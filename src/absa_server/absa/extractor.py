@@ -84,10 +84,11 @@ class Extractor:
 
 
 def align_words(words: Sequence[tuple[int, int]], tokens: Tokens) -> list[AlignedWord]:
-    """The words that some token sees, each with its tokens; words that share a token are joined into one.
+    """The words that some token sees, each with its tokens; a word in which no token begins is joined to the one before.
 
     A token may cover several words (an emoji glued to its neighbour as one unknown piece, CJK characters merged by
-    SentencePiece, a run of punctuation): the model says one thing of all of them.
+    SentencePiece, a run of punctuation): the model says one thing of all of them. One that only reaches into a word
+    (byte-level pieces end inside characters) leaves that word to the token that begins there.
     """
     aligned: list[AlignedWord] = []
     spans: list[list[int]] = tokens.spans.tolist()
@@ -95,16 +96,15 @@ def align_words(words: Sequence[tuple[int, int]], tokens: Tokens) -> list[Aligne
     for start, end in words:
         while first < len(spans) and (spans[first][1] <= start or spans[first][0] == spans[first][1]):
             first += 1
-        if first == len(spans) or spans[first][0] >= end:
-            continue
-        last = first + 1
+        last = first
         while last < len(spans) and spans[last][0] < end:
             last += 1
-        if aligned and first < aligned[-1].last_token:
+        begins = next((i for i in range(first, last) if start <= spans[i][0] < spans[i][1]), None)
+        if begins is not None:
+            aligned.append(AlignedWord(start, end, begins, last))
+        elif last > first and aligned:
             joined = aligned.pop()
             aligned.append(AlignedWord(joined.start, end, joined.first_token, last))
-        else:
-            aligned.append(AlignedWord(start, end, first, last))
     return aligned
 
 

@@ -4,7 +4,8 @@ Uses the `tokenizers` library alone. Strings are encoded without special tokens,
 windows and pairs can be cut at token level, and a literal `[SEP]` in a review stays text.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,11 +94,28 @@ class TextTokenizer:
         self._tokenizer.encode_special_tokens = True  # special tokens' names in a review are text, not commands
         self.single = _template(self._tokenizer.encode(_PROBE), segments=1)
         self.pair = _template(self._tokenizer.encode(_PROBE, _PROBE), segments=2)
+        self._unknown = _unknown_id(self._tokenizer, json.loads(tokenizer_json)["model"])
+        self._special = np.array(
+            [
+                number
+                for number, token in self._tokenizer.get_added_tokens_decoder().items()
+                if token.special and number != self._unknown
+            ],
+            np.int64,
+        )
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """The tokens of each text, without special tokens. Releases the interpreter's lock while it works."""
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [_tokens(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
+        return [self._tokens(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
+
+    def _tokens(self, text: str, encoding: Encoding) -> Tokens:
+        ids = np.array(encoding.ids, np.int64)
+        if self._unknown is not None:
+            # Unigram models hold special tokens as pieces like any other, and so find a literal `[SEP]` all the same.
+            ids[np.isin(ids, self._special)] = self._unknown
+        spans = [_without_space(text, start, end) for start, end in encoding.offsets]
+        return Tokens(ids, np.array(spans, np.int64).reshape(-1, 2))
 
     def marker_ids(self, marker: str) -> IntArray:
         """Ids of a marker such as `[B-ASP]`: its own id if the vocabulary has one, else the ids of its text."""
@@ -105,9 +123,11 @@ class TextTokenizer:
         return np.array([own], np.int64) if own is not None else self.encode([marker])[0].ids
 
 
-def _tokens(text: str, encoding: Encoding) -> Tokens:
-    spans = [_without_space(text, start, end) for start, end in encoding.offsets]
-    return Tokens(np.array(encoding.ids, np.int64), np.array(spans, np.int64).reshape(-1, 2))
+def _unknown_id(tokenizer: Tokenizer, model: Mapping[str, object]) -> int | None:
+    """Id of the unknown token, which the kinds of model tell in two ways; None where there is none (byte-level ones)."""
+    if isinstance(model.get("unk_id"), int):
+        return int(str(model["unk_id"]))
+    return tokenizer.token_to_id(str(model["unk_token"])) if model.get("unk_token") else None
 
 
 def _without_space(text: str, start: int, end: int) -> tuple[int, int]:

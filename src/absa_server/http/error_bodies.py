@@ -12,6 +12,7 @@ from absa_server.errors import (
     ModelNotReady,
     NotAcceptable,
     Overloaded,
+    ParserFailed,
     PayloadTooLarge,
     UnsupportedMediaType,
 )
@@ -26,6 +27,7 @@ STATUS_OF = {
     InvalidModel: 500,
     DeadlineExceeded: 503,
     ModelNotReady: 503,
+    ParserFailed: 503,
 }
 
 

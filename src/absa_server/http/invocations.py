@@ -19,13 +19,13 @@ from absa_server.http.body import read_body
 from absa_server.http.limits import Limits
 from absa_server.http.media_types import default_type, negotiate, request_type
 from absa_server.http.offloaded_parsing import OFFLOAD_BYTES, ParserProcess
+from absa_server.http.parameters import CUSTOM_ATTRIBUTES
 from absa_server.http.rendering import Result, render
 from absa_server.http.requests import ParsedRequest, parse_request
 from absa_server.serving.service import Service
 from absa_server.telemetry.prometheus import Metrics
 from absa_server.types import Analysis, Record
 
-CUSTOM_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 _RENDERED_INLINE_CHARS = 100_000
 
 
@@ -36,6 +36,7 @@ class InvocationOptions:
     limits: Limits
     max_payload_bytes: int
     default_accept: str | None
+    request_timeout_s: float
 
 
 class Invocations:
@@ -67,7 +68,12 @@ class Invocations:
         if len(body) <= OFFLOAD_BYTES:
             return parse_request(body, content_type=content_type, custom_attributes=attributes, limits=limits)
         parse = partial(
-            self._parser.parse_request, body, content_type=content_type, custom_attributes=attributes, limits=limits
+            self._parser.parse,
+            body,
+            content_type=content_type,
+            custom_attributes=attributes,
+            limits=limits,
+            timeout_s=self._options.request_timeout_s,
         )
         return await asyncio.get_running_loop().run_in_executor(self._bulk, parse)
 

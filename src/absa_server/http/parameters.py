@@ -95,10 +95,10 @@ def changed_parameters(parameters: Parameters, *, base: Parameters = DEFAULTS) -
     changed = {
         field.name: getattr(parameters, field.name)
         for field in fields(parameters)
-        if getattr(parameters, field.name) != getattr(base, field.name)
+        if getattr(parameters, field.name) != getattr(base, field.name) and field.name != "return_text"
     }
-    if bool(parameters.return_text) == bool(base.return_text):
-        changed.pop("return_text", None)
+    if bool(parameters.return_text) != bool(base.return_text):
+        changed["return_text"] = bool(parameters.return_text)
     return changed
 
 

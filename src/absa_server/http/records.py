@@ -43,7 +43,7 @@ def _parse(value: object, *, place: Place, defaults: Parameters, limits: Limits)
     if isinstance(value, dict):
         return _parse_fields(value, place=place, defaults=defaults, limits=limits)
     if isinstance(value, str):
-        return _checked_mode(Record(_text(value, path=str(place), limits=limits), parameters=defaults), place=place)
+        return Record(_text(value, path=str(place), limits=limits), parameters=defaults)
     raise InvalidRequest(f"{place}: expected a string or a record, got {kind_of(value)}")
 
 
@@ -62,7 +62,7 @@ def _parse_fields(
         fields.get("aspects"), text=text, unit=parameters.offsets, path=place.field("aspects"), limits=limits
     )
     truncated = _flag(fields.get("truncated"), path=place.field("truncated"))
-    return _checked_mode(Record(text, record_id, aspects, truncated, parameters), place=place)
+    return Record(text, record_id, aspects, truncated, parameters)
 
 
 def _text_field(fields: Mapping[str, object], *, place: Place, limits: Limits) -> str:
@@ -119,9 +119,3 @@ def _earlier_error(fields: Mapping[str, object], record_id: RecordId, *, place: 
     if not isinstance(kind, str) or not isinstance(message, str):
         raise InvalidRequest(f"{path}: expected strings as type and message, got {kind_of(kind)}, {kind_of(message)}")
     return RecordError(record_id, message, code, kind)
-
-
-def _checked_mode(record: Record, *, place: Place) -> Record:
-    if record.parameters.mode == "sentiment" and record.aspects is None:
-        raise InvalidRequest(f"{place.field('aspects')}: expected a list, which mode=sentiment rates, got none")
-    return record

@@ -37,12 +37,12 @@ class ModelSlot:
         try:
             model = load()
         except AbsaError as error:
-            self._failure = error.message
             logger.error("model_load_failed", extra={"reason": error.message})  # noqa: TRY400  the message says it all
+            self._failure = error.message
             return
         except BaseException as error:
-            self._failure = f"unexpected {type(error).__name__} while loading; the log has more"
             logger.exception("model_load_failed")
+            self._failure = f"unexpected {type(error).__name__} while loading; the log has more"
             return
         with self._lock:
             if not self._is_closed:
