@@ -14,7 +14,8 @@ from absa_server.absa.absa_json import OutputSection
 from absa_server.absa.batches import BatchRunner
 from absa_server.absa.extractor import Extractor
 from absa_server.absa.labels import parse_tags
-from absa_server.absa.pipeline import AspectStage, Pipeline
+from absa_server.absa.pipeline import Pipeline
+from absa_server.absa.stages import AspectStage
 from absa_server.absa.tokenization import TextTokenizer
 from absa_server.serving.loading import LoadedModel
 from absa_server.types import FloatArray, IntArray
@@ -67,7 +68,7 @@ def pipeline(engine: GatedEngine) -> Pipeline:
     """An aspect-only pipeline; one row a batch, so that work can stop between texts."""
     extractor = Extractor(word_tokenizer(), parse_tags({0: "O", 1: "B-ASP"}), max_tokens=32)
     stage = AspectStage(extractor, BatchRunner(engine, pad_token_id=0, uses_token_types=False, budget_tokens=1))
-    return Pipeline(stage, None, is_joint=False, output=OutputSection())
+    return Pipeline(stage, None, OutputSection())
 
 
 @pytest.fixture

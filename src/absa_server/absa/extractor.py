@@ -64,7 +64,11 @@ class Extractor:
         return EncodedText(text, tokens, tuple(windows), inputs)
 
     def decode(self, encoded: EncodedText, logits: Sequence[FloatArray]) -> list[Aspect]:
-        """The aspects of one text from the logits of its windows, each `(seq, labels)`, special tokens included."""
+        """The aspects of one text from the logits of its windows, as `tag_words` takes them."""
+        return decode_spans(encoded.text, self.tag_words(encoded, logits), self.tag_set)
+
+    def tag_words(self, encoded: EncodedText, logits: Sequence[FloatArray]) -> list[TaggedWord]:
+        """The words of one text from the logits of its windows, each `(seq, labels)`, special tokens included."""
         skipped = self.tokenizer.single.first
         own = [
             rows[skipped + window.first - window.start : skipped + window.last - window.start]
@@ -72,8 +76,7 @@ class Extractor:
         ]
         probabilities = _softmax(np.concatenate(own))
         words = align_words(split_words(encoded.text), encoded.tokens)
-        tagged = [TaggedWord(word.start, word.end, self._read(probabilities, word)) for word in words]
-        return decode_spans(encoded.text, tagged, self.tag_set)
+        return [TaggedWord(word.start, word.end, self._read(probabilities, word)) for word in words]
 
     def _read(self, probabilities: FloatArray, word: AlignedWord) -> FloatArray:
         if self.word_level == "first":

@@ -5,7 +5,7 @@ IOB1 and IOB2 both work. A difference in polarity never splits a span. Knows no 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,15 +60,33 @@ def _aspect(text: str, words: Sequence[TaggedWord], chosen: Sequence[int], tag_s
     category = tag_set.tags[chosen[0]].category
     if not tag_set.is_joint:
         return Aspect(text[start:end], start, end, score, category)
+    return _rated(Aspect(text[start:end], start, end, score, category), words, tag_set)
+
+
+def rate_span(aspect: Aspect, words: Sequence[TaggedWord], tag_set: TagSet) -> Aspect:
+    """A given aspect with what a joint tagger says of its words; of all `words` where it has no place among them."""
+    inside = [
+        word
+        for word in words
+        if aspect.start is not None and aspect.end is not None and word.start < aspect.end and word.end > aspect.start
+    ]
+    return _rated(aspect, inside or words, tag_set)
+
+
+def _rated(aspect: Aspect, words: Sequence[TaggedWord], tag_set: TagSet) -> Aspect:
     scores = polarity_scores(words, tag_set)
     polarity = max(scores, key=lambda name: scores[name])
     label = next(tag.polarity_label for tag in tag_set.tags if tag.polarity == polarity)
-    return Aspect(text[start:end], start, end, score, category, label, polarity, scores[polarity], scores)
+    return replace(aspect, label=label, polarity=polarity, polarity_score=scores[polarity], scores=scores)
 
 
 def polarity_scores(words: Sequence[TaggedWord], tag_set: TagSet) -> dict[str, float]:
-    """Probability of each polarity over the words of a span: the product of what each word gives it, normalised."""
-    probabilities = np.stack([word.probabilities for word in words]).astype(np.float64)  # (words, labels)
+    """Probability of each polarity over the words of a span: the product of what each word gives it, normalised.
+
+    Equal shares where there are no words: a text of which the tokenizer sees nothing.
+    """
+    rows = [word.probabilities for word in words]
+    probabilities = np.array(rows, np.float64).reshape(-1, len(tag_set.tags))  # (words, labels)
     logs = np.array(
         [
             np.log(probabilities[:, [tag.polarity == polarity for tag in tag_set.tags]].sum(axis=1) + _TINY).sum()

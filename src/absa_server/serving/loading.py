@@ -11,7 +11,8 @@ from absa_server.absa.batches import BatchRunner
 from absa_server.absa.checkpoint import Checkpoint
 from absa_server.absa.classifier import Classifier
 from absa_server.absa.extractor import Extractor
-from absa_server.absa.pipeline import AspectStage, Pipeline, SentimentStage
+from absa_server.absa.pipeline import Pipeline
+from absa_server.absa.stages import AspectStage, JointStage, SentimentStage
 from absa_server.absa.tokenization import TextTokenizer
 from absa_server.engines.convert_tokenizer import convert_slow_tokenizer
 from absa_server.engines.factory import EngineName, load_engine
@@ -75,12 +76,9 @@ def load_model(root: Path, options: EngineOptions) -> LoadedModel:
 def _build(artifact: Artifact, options: EngineOptions, engines: list[Engine]) -> Pipeline:
     aspect = _aspect_stage(artifact, artifact.aspect, options, engines) if artifact.aspect else None
     sentiment = _sentiment_stage(artifact, artifact.sentiment, options, engines) if artifact.sentiment else None
-    return Pipeline(
-        aspect,
-        sentiment,
-        is_joint=artifact.tag_set is not None and artifact.tag_set.is_joint,
-        output=artifact.options.output,
-    )
+    is_joint = artifact.tag_set is not None and artifact.tag_set.is_joint
+    rater = sentiment or (JointStage(aspect) if aspect and is_joint else None)
+    return Pipeline(aspect, rater, artifact.options.output)
 
 
 def _aspect_stage(
