@@ -15,6 +15,7 @@ from absa_server.errors import InvalidModel
 from absa_server.types import IntArray
 
 _PROBE = "a"
+_UNKNOWN_PROBE = "𐎀"  # a cuneiform letter: a vocabulary without its unknown token fails here, not on a caller's text
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +88,15 @@ class TextTokenizer:
         """Raises `InvalidModel` when `tokenizer_json` is no tokenizer, or one that turns text into nothing."""
         try:
             self._tokenizer = Tokenizer.from_str(tokenizer_json)
+            self._tokenizer.no_truncation()
+            self._tokenizer.no_padding()
+            self._tokenizer.encode_special_tokens = True  # special tokens' names in a review are text, not commands
+            probes = [self._tokenizer.encode(_PROBE), self._tokenizer.encode(_PROBE, _PROBE)]
+            self._tokenizer.encode(_UNKNOWN_PROBE)
         except Exception as error:  # the library raises bare Exception
-            raise InvalidModel(f"tokenizer.json cannot be read by the tokenizers library: {error}") from error
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self._tokenizer.encode_special_tokens = True  # special tokens' names in a review are text, not commands
-        self.single = _template(self._tokenizer.encode(_PROBE), segments=1)
-        self.pair = _template(self._tokenizer.encode(_PROBE, _PROBE), segments=2)
+            raise InvalidModel(f"tokenizer.json cannot be used by the tokenizers library: {error}") from error
+        self.single = _template(probes[0], segments=1)
+        self.pair = _template(probes[1], segments=2)
         self._unknown = _unknown_id(self._tokenizer, json.loads(tokenizer_json)["model"])
         self._special = np.array(
             [

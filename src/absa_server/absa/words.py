@@ -4,6 +4,8 @@ Scripts written without spaces count each character as a word. A combining mark 
 Knows no tokenizer.
 """
 
+from dataclasses import dataclass
+
 import regex
 
 # Scripts that are written without spaces between words: no run of letters tells a word there.
@@ -22,6 +24,20 @@ _PICTURE = regex.compile(r"(?:\p{Extended_Pictographic}|\p{So}|\p{Sk}|\p{Cf}|\p{
 def split_words(text: str) -> list[tuple[int, int]]:
     """Half-open code-point spans of the words of `text`, in order."""
     return [match.span() for match in _WORD.finditer(text)]
+
+
+@dataclass(frozen=True, slots=True)
+class WordBorders:
+    """The places in a text where words begin, and where they end."""
+
+    starts: frozenset[int] = frozenset()
+    ends: frozenset[int] = frozenset()
+
+
+def word_borders(text: str) -> WordBorders:
+    """The borders of the words of `text`."""
+    words = split_words(text)
+    return WordBorders(frozenset(start for start, _ in words), frozenset(end for _, end in words))
 
 
 def trim(text: str, start: int, end: int) -> tuple[int, int]:

@@ -56,7 +56,7 @@ def load_torch_engine(folder: Path, *, task: str, labels: int, threads: int) -> 
     missing or of another shape: transformers would fill it with random numbers and only warn.
     """
     torch.set_num_threads(threads)
-    disable_progress_bar()  # stdout and stderr are for JSON lines
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # stdout and stderr are for JSON lines
     try:
         model, report = _CLASSES[task].from_pretrained(
             folder,

@@ -81,7 +81,7 @@ class Invocations:
         """One result a record, in order: records that could not be read keep their error."""
         readable = [record for record in parsed.records if isinstance(record, Record)]
         analyses = iter(await self._service.predict(pipeline, readable) if readable else ())
-        results = [next(analyses) if isinstance(record, Record) else record for record in parsed.records]
+        results: list[Result] = [next(analyses) if isinstance(record, Record) else record for record in parsed.records]
         if parsed.shape == "single" and isinstance(results[0], InvalidRequest):
             raise results[0]
         self._count(results)

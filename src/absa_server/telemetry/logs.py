@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pythonjsonlogger.core import RESERVED_ATTRS
+
 
 def logging_config(level: str) -> dict[str, Any]:
     """A `logging.config.dictConfig` for this process; gunicorn and uvicorn write through it too."""
@@ -14,6 +16,8 @@ def logging_config(level: str) -> dict[str, Any]:
                 "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
                 "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger", "message": "event"},
                 "datefmt": "%Y-%m-%dT%H:%M:%S%z",
+                # uvicorn sends each of its messages a second time, coloured for terminals.
+                "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
             }
         },
         "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},

@@ -1,0 +1,65 @@
+# One image for every way SageMaker runs it. Builds with BuildKit and with the classic builder alike.
+ARG BASE_IMAGE=python:3.11-slim-bookworm
+
+# What the project needs of others. It changes rarely and is nearly all of the image, so it becomes a layer of its own.
+FROM ${BASE_IMAGE} AS dependencies
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /build
+# The environment holds no pip of its own: this stage's pip installs into it, and stays behind.
+RUN python -m venv --without-pip /opt/absa-server/venv
+COPY requirements.lock ./
+RUN pip --python /opt/absa-server/venv/bin/python install --no-deps --require-hashes -r requirements.lock
+
+# torch is named once, in pyproject.toml. Empty: the index, or indexes, that pip is configured with.
+ARG TORCH_INDEX_URL=
+COPY pyproject.toml ./
+RUN pip --python /opt/absa-server/venv/bin/python install --no-deps \
+        ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} \
+        "$(sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)" \
+ && { /opt/absa-server/venv/bin/python -c 'import torch' \
+      || { echo 'This build of torch needs CUDA libraries, which the image leaves out. Choose a CPU build with' \
+                '--build-arg TORCH_INDEX_URL=<the CPU index that pytorch.org names>.' >&2; exit 1; }; }
+
+# Out goes what only testing torch, compiling against it or building packages needs (of torch/bin, `import torch` asks
+# for the shm manager). Then byte code that no time stamp can invalidate: a read-only root could never write it again.
+RUN cd /opt/absa-server/venv/lib/python3*/site-packages \
+ && rm -rf torch/include torch/share torch/test setuptools setuptools-*.dist-info _distutils_hack distutils-precedence.pth \
+ && find torch/bin -mindepth 1 -not -name torch_shm_manager -delete \
+ && python -m compileall -q -f -j 0 -x torch/testing/_internal --invalidation-mode unchecked-hash . \
+ && echo /opt/absa-server/app > absa-server.pth \
+ && chmod -R a+rX /opt/absa-server
+
+
+# The project itself, beside the environment, which finds it through the .pth file.
+FROM dependencies AS application
+COPY README.md LICENSE ./
+COPY src src
+COPY model_loader model_loader
+RUN pip wheel --no-deps --wheel-dir dist . \
+ && pip --python /opt/absa-server/venv/bin/python install --no-deps --no-compile --target /opt/absa-server/app dist/*.whl \
+ && python -m compileall -q -f --invalidation-mode unchecked-hash /opt/absa-server/app
+COPY serve /opt/absa-server/serve
+# Serverless endpoints run the container as a user of their own.
+RUN chmod -R a+rX /opt/absa-server/app /opt/absa-server/serve
+
+
+# No compiler, no package cache, nothing of the stages above but the finished folders.
+FROM ${BASE_IMAGE}
+LABEL com.amazonaws.sagemaker.capabilities.multi-models=true \
+      com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true \
+      org.opencontainers.image.title=absa-server \
+      org.opencontainers.image.licenses=Apache-2.0
+COPY --from=dependencies /opt/absa-server/venv /opt/absa-server/venv
+COPY --from=application /opt/absa-server/app /opt/absa-server/app
+COPY --from=application /opt/absa-server/serve /opt/absa-server/serve
+# A user without a passwd entry has no home; /tmp is the one folder that is always writable.
+ENV PATH=/opt/absa-server/serve:/opt/absa-server/app/bin:/opt/absa-server/venv/bin:$PATH \
+    HOME=/tmp \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HF_HUB_OFFLINE=1
+WORKDIR /opt/absa-server
+EXPOSE 8080
+# No ENTRYPOINT: the platform's word `serve` is found on PATH, and any other command runs as it stands.
+# No HEALTHCHECK: SageMaker, ECS and Kubernetes probe /ping themselves; ours would start a Python beside the model.
+CMD ["serve"]

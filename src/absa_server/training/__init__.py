@@ -1,0 +1,1 @@
+"""Fine-tuning the demo models, and a user's own. A command's code: the server never imports it."""
