@@ -32,8 +32,9 @@ def parser():
 
 def parsed(parse, body, content_type=JSON, *, attributes=None, limits=LIMITS, **options):
     """What `parse` returns, or the type and message of what it refuses the body with."""
+    given = body if parse is parse_request else [body[:1000], body[1000:]]
     try:
-        return parse(body, content_type=content_type, custom_attributes=attributes, limits=limits, **options)
+        return parse(given, content_type=content_type, custom_attributes=attributes, limits=limits, **options)
     except InvalidRequest as error:
         return type(error), error.message
 
@@ -66,14 +67,14 @@ def test_answer_is_that_of_parsing_here(parser, body, content_type):
 def test_refusal_keeps_its_class(parser):
     """So that it gets its own status."""
     with pytest.raises(UnsupportedMediaType):
-        parser.parse(b"a", content_type="text/html", custom_attributes=None, limits=LIMITS)
+        parser.parse([b"a"], content_type="text/html", custom_attributes=None, limits=LIMITS)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_records_come_in_any_number_of_portions(parser, count):
     """One record larger than a portion, and several."""
     body = orjson.dumps({"texts": ["x" * (PORTION_BYTES + 1)] * count})
-    assert len(parser.parse(body, content_type=JSON, custom_attributes=None, limits=LIMITS).records) == count
+    assert len(parser.parse([body], content_type=JSON, custom_attributes=None, limits=LIMITS).records) == count
 
 
 def test_child_starts_with_the_first_body():
@@ -175,7 +176,7 @@ def test_child_ends_with_its_parent():
         "from absa_server.http.offloaded_parsing import ParserProcess\n"
         "from absa_server.http.requests import Limits\n"
         "parser = ParserProcess()\n"
-        "parser.parse(b'[]', content_type=None, custom_attributes=None, limits=Limits(1, 1, 1))\n"
+        "parser.parse([b'[]'], content_type=None, custom_attributes=None, limits=Limits(1, 1, 1))\n"
         "os._exit(7)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)

@@ -9,8 +9,8 @@ from absa_server.errors import InvalidRequest, PayloadTooLarge, UnsupportedMedia
 _DRAINED_LIMITS = 4
 
 
-async def read_body(request: Request, *, max_bytes: int) -> bytes:
-    """The whole body. Raises `PayloadTooLarge` as soon as it is known to be too large."""
+async def read_body(request: Request, *, max_bytes: int) -> list[bytes]:
+    """The whole body, in the pieces in which it arrived. Raises `PayloadTooLarge` when there is too much of it."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:
         raise UnsupportedMediaType(f"Content-Encoding: expected none, got {encoding!r}; send the body uncompressed")
@@ -33,4 +33,4 @@ async def read_body(request: Request, *, max_bytes: int) -> bytes:
         raise PayloadTooLarge(
             f"body: expected at most {max_bytes} bytes (SAGEMAKER_MAX_PAYLOAD_IN_MB), got {size}; send fewer records"
         )
-    return b"".join(chunks)
+    return chunks

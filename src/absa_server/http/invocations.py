@@ -63,10 +63,11 @@ class Invocations:
             content = await self._render(results, parsed, media_type, pipeline)
         return Response(content, media_type=media_type)
 
-    async def _parse(self, body: bytes, content_type: str | None, attributes: str | None) -> ParsedRequest:
+    async def _parse(self, body: list[bytes], content_type: str | None, attributes: str | None) -> ParsedRequest:
         limits = self._options.limits
-        if len(body) <= OFFLOAD_BYTES:
-            return parse_request(body, content_type=content_type, custom_attributes=attributes, limits=limits)
+        if sum(map(len, body)) <= OFFLOAD_BYTES:
+            whole = b"".join(body)
+            return parse_request(whole, content_type=content_type, custom_attributes=attributes, limits=limits)
         parse = partial(
             self._parser.parse,
             body,
