@@ -1,6 +1,6 @@
 """A folder of model files, opened: its real root, its files and their sizes."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,15 +28,17 @@ class ArtifactFolder:
         return any(path.startswith(f"{name}/") for path in self.files)
 
 
-def open_folder(path: Path) -> ArtifactFolder:
+def open_folder(path: Path, *, own_folders: Collection[str] = ()) -> ArtifactFolder:
     """The artifact at `path`; a single nested top folder, as `tar czf x.tar.gz folder/` makes, is entered.
+
+    `own_folders` are names that belong to the artifact itself: a lone folder of such a name is no wrapper.
 
     Raises `ArtifactMissing` for nothing there, `ArtifactInvalid` for a symbolic link or another special file, and
     `ArtifactCorrupt` when the folder has a manifest that its files do not match.
     """
     if not path.is_dir():
         raise ArtifactMissing(f"{path}: no such folder; mount or unpack the model there")
-    root = _enter_nested(path)
+    root = _enter_nested(path, own_folders)
     files = {file.relative_to(root).as_posix(): file.stat().st_size for file in _regular_files(root)}
     if not files:
         raise ArtifactMissing(f"{path}: the folder is empty; mount or unpack the model there")
@@ -45,13 +47,11 @@ def open_folder(path: Path) -> ArtifactFolder:
     return ArtifactFolder(root, files)
 
 
-def _enter_nested(path: Path) -> Path:
+def _enter_nested(path: Path, own_folders: Collection[str]) -> Path:
     children = [child for child in path.iterdir() if child.name not in _LITTER]
-    is_wrapped = len(children) == 1 and children[0].is_dir() and not children[0].is_symlink()
-    # A lone folder of the model's own layout is told from a wrapper by what lies in it: folders, or files at its top.
-    if is_wrapped and any(child.name == "config.json" or child.is_dir() for child in children[0].iterdir()):
-        return children[0]
-    return path
+    if len(children) != 1 or children[0].name in own_folders:
+        return path
+    return children[0] if children[0].is_dir() and not children[0].is_symlink() else path
 
 
 def _regular_files(root: Path) -> Iterator[Path]:

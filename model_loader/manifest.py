@@ -57,6 +57,10 @@ def read_manifest(root: Path) -> dict[str, FileEntry]:
 def verify_files(root: Path, entries: dict[str, FileEntry]) -> None:
     """Raises `ArtifactCorrupt` naming the first file that is missing or not the one that was packed."""
     for name, entry in entries.items():
+        if name.startswith("/") or ".." in name.split("/"):
+            raise ArtifactCorrupt(
+                f"{MANIFEST_NAME} lists {name}, which leads out of the artifact; pack the artifact again"
+            )
         file = root / name
         if not file.is_file():
             raise ArtifactCorrupt(

@@ -50,12 +50,18 @@ GOLD: dict[str, GoldText] = {
         "line breaks": "Great {+battery\nlife}!\nBut the\n{-fan  noise}\r\nis awful.\n\n{=screen}\n",
         "tabs and odd spaces": "the\t{+menu}\u00a0and the {-bar\u00a0tender}\u3000were\u2009{=fine wine} \u200b",
         "emoji": "Loved the {+food}😀 and the {-price}👍🏽, 😀{+pizza} ❤️ {=beer}🍺🍺! 👨‍👩‍👧 {-waiter}",
-        "combining accents": "The cafe\u0301 has {+cre\u0300me bru\u0302le\u0301e} and a {-cafe\u0301}, nai\u0308ve {=jalapen\u0303o}.",
+        "combining accents": (
+            "The cafe\u0301 has {+cre\u0300me bru\u0302le\u0301e} and a {-cafe\u0301}, nai\u0308ve {=jalapen\u0303o}."
+        ),
         "letters with accents": "Ein {+Käsespätzle} für {-Führung} à la {=crème brûlée} in İstanbul, {+İskender} dazu.",
         "chinese": "{+牛肉面}很好吃，但是{-服务}不行。{=价格}一般",
         "japanese and mixed": "この{+ラーメン}は美味しい。{-iPhone}很好 {=Wi-Fi}不行",
-        "hyphens": "The {+wi-fi}, the {-built-in keyboard} and a state-of-the-art {=screen-size}—{+trackpad} – {-hinge}",
-        "apostrophes": "The {+chef's special}, the {-waiter}'s tone, it's {=staff’s attitude}; don't 'skip' the {+'90s menu}.",
+        "hyphens": (
+            "The {+wi-fi}, the {-built-in keyboard} and a state-of-the-art {=screen-size}—{+trackpad} – {-hinge}"
+        ),
+        "apostrophes": (
+            "The {+chef's special}, the {-waiter}'s tone, it's {=staff’s attitude}; don't 'skip' the {+'90s menu}."
+        ),
         "same term twice": "The {+food} was good, the other {-food} bad, foodies like food-court {=food}.",
         "names of special tokens": (
             "The {+food} [SEP] was [CLS] good </s> <s> but <pad> [MASK] <mask> [PAD] the {-service} [SEP]"

@@ -39,11 +39,12 @@ def script(
 ) -> tuple[tuple[int, ...], FloatArray]:
     """The row of ids that `gold` should become, and logits `(seq, labels)` that tag its aspects by `scheme`.
 
-    Built from the tokenizer's own encoding, special tokens and all, and the words' tags; nothing of the code under test.
+    Built from the tokenizer's own encoding, special tokens and all, and the words' tags; not by the code under test.
     """
     encoding = tokenizer.encode(gold.text)
-    wanted = _tags_of_tokens(gold, encoding.offsets, scheme, convention)
-    wanted = [outside(scheme) if special else tag for tag, special in zip(wanted, encoding.special_tokens_mask, strict=True)]
+    tags = _tags_of_tokens(gold, encoding.offsets, scheme, convention)
+    is_special = encoding.special_tokens_mask
+    wanted = [outside(scheme) if special else tag for tag, special in zip(tags, is_special, strict=True)]
     logits = np.zeros((len(wanted), len(scheme.labels)), np.float32)
     logits[np.arange(len(wanted)), [scheme.labels.index(tag) for tag in wanted]] = 8.0
     return tuple(content_ids(tokenizer, encoding.ids, encoding.special_tokens_mask)), logits

@@ -22,7 +22,7 @@ CATEGORY = {"positive": "Food", "negative": "Service", "neutral": "Price"}
 
 @dataclass(frozen=True, slots=True)
 class TagScheme:
-    """`labels` by id; `tag` names the label of word `index` of `count` in an aspect, told whether it follows another."""
+    """`labels` by id; `tag` names the label of word `rank` of `count` in an aspect, told whether it follows another."""
 
     labels: Sequence[str]
     tag: Callable[[GoldAspect, int, int, bool], str]
@@ -76,7 +76,7 @@ def _joint(pattern: str, letter: Callable[[int, int], str] = _bi) -> Callable[[G
     return lambda aspect, rank, count, _follows: pattern.format(letter(rank, count), _SHORT[aspect.polarity])
 
 
-def _long(aspect: GoldAspect, rank: int, count: int, _follows: bool) -> str:  # noqa: FBT001
+def _long(aspect: GoldAspect, rank: int, count: int, _follows: bool) -> str:
     return f"{_bi(rank, count)}-ASP-{aspect.polarity.capitalize()}"
 
 
@@ -126,9 +126,7 @@ SCHEMES: dict[str, TagScheme] = {
     "joint BIO": TagScheme(_names("{}-{}", "BI", _POLARITIES), _joint("{}-{}"), is_joint=True),
     "joint BIOES": TagScheme(_names("{}-{}", "BIES", _POLARITIES), _joint("{}-{}", _BIOES), is_joint=True),
     "mixed polarity": TagScheme(_names("{}-{}", "BI", _POLARITIES), _mixed, is_joint=True),
-    "three parts": TagScheme(
-        _names("{}-ASP-{}", "BI", ("Positive", "Negative", "Neutral")), _long, is_joint=True
-    ),
+    "three parts": TagScheme(_names("{}-ASP-{}", "BI", ("Positive", "Negative", "Neutral")), _long, is_joint=True),
     "gauneg's order": TagScheme(
         ["O", "B-neu", "I-neu", "B-neg", "B-con", "I-pos", "B-pos", "I-con", "I-neg"], _gauneg, is_joint=True
     ),

@@ -1,5 +1,7 @@
 """Rows in batches: the same answers as one by one, similar lengths together, identical rows once."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from absa_server.absa.batches import BatchRunner, group_by_length
 from absa_server.absa.tokenization import ModelInput
+from absa_server.errors import EngineFailed
 from absa_server.types import FloatArray, IntArray
 
 PAD = 99
@@ -49,7 +52,7 @@ _ROWS = st.lists(
 
 @settings(deadline=None)
 @given(_ROWS, st.integers(1, 60), st.booleans())
-def test_batches_answer_as_one_by_one(rows: list[ModelInput], budget_tokens: int, of_rows: bool) -> None:  # noqa: FBT001
+def test_batches_answer_as_one_by_one(rows: list[ModelInput], budget_tokens: int, of_rows: bool) -> None:
     """Whatever the rows, their order and the budget: each answer is the one its row gets alone, at the row's place."""
     together = _runner(AddingEngine(of_rows=of_rows), budget_tokens).run(rows, lambda: None)
     alone = [_runner(AddingEngine(of_rows=of_rows), 1).run([row], lambda: None)[0] for row in rows]
@@ -109,5 +112,18 @@ def test_groups_are_a_partition_in_order_and_as_large_as_they_may(lengths: list[
     assert [index for group in groups for index in group] == list(range(len(lengths)))
     for group in groups:
         assert len(group) == 1 or len(group) * lengths[group[-1]] <= budget_tokens
-    for group, following in zip(groups, groups[1:], strict=False):
+    for group, following in itertools.pairwise(groups):
         assert (len(group) + 1) * lengths[following[0]] > budget_tokens
+
+
+class DamagedEngine(AddingEngine):
+    """What a model with overflowing weights answers."""
+
+    def infer(self, input_ids: IntArray, attention_mask: IntArray, token_type_ids: IntArray | None) -> FloatArray:
+        return super().infer(input_ids, attention_mask, token_type_ids) * np.float32("nan")
+
+
+def test_logits_that_are_no_numbers_are_an_error() -> None:
+    """NaN would decode to "no aspects", which looks like an answer."""
+    with pytest.raises(EngineFailed, match="not finite"):
+        _runner(DamagedEngine(of_rows=False), 64).run([_row([1, 2])], lambda: None)

@@ -1,4 +1,4 @@
-"""The tokenizer as the domain sees it: templates of special tokens, spans in the original string, text that stays text."""
+"""The tokenizer as the domain sees it: templates of special tokens, spans in the original string, text kept text."""
 
 from collections.abc import Callable
 from importlib.util import find_spec

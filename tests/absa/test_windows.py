@@ -1,5 +1,7 @@
 """Windows over a long text, and the cut around an aspect, counted in tokens."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +35,7 @@ def test_every_token_is_answered_for_once(plan: tuple[int, int, int]) -> None:
     assert [index for window in windows for index in range(window.first, window.last)] == list(range(tokens))
     assert all(window.start <= window.first <= window.last <= window.end for window in windows)
     assert all(window.end - window.start <= capacity for window in windows)
-    assert all(a.end - b.start == overlap for a, b in zip(windows, windows[1:], strict=False))
+    assert all(a.end - b.start == overlap for a, b in itertools.pairwise(windows))
 
 
 @given(_plans())

@@ -1,5 +1,7 @@
 """Words of a text: runs of letters and digits, single characters of unspaced scripts, single signs."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +40,7 @@ def test_words_cover_all_that_is_visible_and_nothing_twice(text: str) -> None:
     """In order, without overlap, and every character outside is white space."""
     words = split_words(text)
     assert all(start < end for start, end in words)
-    assert all(first[1] <= second[0] for first, second in zip(words, words[1:], strict=False))
+    assert all(first[1] <= second[0] for first, second in itertools.pairwise(words))
     covered = {index for start, end in words for index in range(start, end)}
     assert all(text[index].isspace() for index in range(len(text)) if index not in covered)
 
@@ -52,6 +54,9 @@ def test_words_cover_all_that_is_visible_and_nothing_twice(text: str) -> None:
         ("C++", "C++"),
         ("$5", "$5"),
         ("😀", "😀"),
+        (" 😀 ", "😀"),
+        ("\u0600 ", "\u0600"),
+        ("  ", "  "),
         ("good 😀 food", "good 😀 food"),
     ],
 )

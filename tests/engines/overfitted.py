@@ -65,7 +65,10 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "DeBERTa v1": Architecture("Deberta", "deberta v1", "joined polarity", _DISENTANGLED | {"type_vocab_size": 0}),
     "DeBERTa v2": Architecture(
-        "DebertaV2", "deberta v2 by punctuation", "three parts", _DISENTANGLED | {"conv_kernel_size": 3, "type_vocab_size": 2}
+        "DebertaV2",
+        "deberta v2 by punctuation",
+        "three parts",
+        _DISENTANGLED | {"conv_kernel_size": 3, "type_vocab_size": 2},
     ),
     "DeBERTa v3": Architecture("DebertaV2", "deberta v2 converted", "gauneg's order", _DISENTANGLED | _V3),
 }
@@ -132,12 +135,12 @@ def _batch(rows: Sequence[_Row], pad: int) -> tuple[dict[str, torch.Tensor], tor
 
 def _overfit(model: PreTrainedModel, inputs: dict[str, torch.Tensor], labels: torch.Tensor) -> None:
     """Trains until every answer is right by a wide margin; a model that does not get there within 400 steps fails."""
-    torch.set_num_threads(1)  # for matrices this small, more threads wait for each other; on busy cores ten times longer
+    torch.set_num_threads(1)  # in matrices this small, more threads wait for each other: on busy cores ten times longer
     if getattr(model.config, "type_vocab_size", 0) < 2:
         inputs = {name: values for name, values in inputs.items() if name != "token_type_ids"}
     optimizer = torch.optim.Adam(model.parameters(), lr=8e-3)
     wanted = labels.flatten()
-    for step in range(400):
+    for _ in range(400):
         logits = model(**inputs).logits.flatten(0, -2)
         losses = torch.nn.functional.cross_entropy(logits, wanted, ignore_index=-100, reduction="none")
         if losses.max().item() < 0.3:
@@ -146,5 +149,5 @@ def _overfit(model: PreTrainedModel, inputs: dict[str, torch.Tensor], labels: to
         losses.sum().div((wanted >= 0).sum()).backward()
         optimizer.step()
     else:
-        raise AssertionError(f"{type(model).__name__} has not learnt its texts: loss {losses.max():.3f} at step {step}")
+        raise AssertionError(f"{type(model).__name__} has not learnt its texts: the worst loss is {losses.max():.3f}")
     model.eval()

@@ -39,7 +39,7 @@ def _given(gold: GoldText) -> Record:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES.keys())
 def test_tagger_finds_the_spans_it_was_taught(architecture: Architecture, tmp_path: Path) -> None:
-    """From `save_pretrained` to spans: the gold aspects, joint tags with their polarity, and the model's whole length."""
+    """From `save_pretrained` to spans: the gold aspects, joint tags with polarity, and the model's whole length."""
     scheme = save_tagger(architecture, tmp_path / "aspect")
     if scheme.renamed:
         (tmp_path / "absa.json").write_text(json.dumps({"aspect": {"labels": scheme.renamed}}))

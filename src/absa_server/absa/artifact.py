@@ -7,12 +7,14 @@ model_loader's. Knows no engine.
 from dataclasses import dataclass
 from pathlib import Path
 
-from absa_server.absa.absa_json import FILE_NAME, AbsaJson, parse_absa_json
+from absa_server.absa.absa_json import FILE_NAME, AbsaJson, AspectSection, SentimentSection, parse_absa_json
 from absa_server.absa.checkpoint import Checkpoint, Task, open_checkpoint
 from absa_server.absa.classifier import PolarityLabel
 from absa_server.absa.labels import UNNAMED, TagSet, parse_tags
 from absa_server.absa.polarity import canonical_polarities
 from absa_server.errors import InvalidModel
+
+ROLE_FOLDERS = (AspectSection().path, SentimentSection().path)
 
 
 @dataclass(frozen=True, slots=True)

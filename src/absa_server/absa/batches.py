@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from absa_server.absa.tokenization import ModelInput
+from absa_server.errors import EngineFailed
 from absa_server.types import Engine, FloatArray
 
 
@@ -24,7 +25,7 @@ class BatchRunner:
     def run(self, rows: Sequence[ModelInput], check: Callable[[], None]) -> list[FloatArray]:
         """Logits of each row, without its padding: `(seq, labels)` or `(labels,)`.
 
-        `check` is called before each batch, and stops the work by raising. Raises what the engine raises.
+        `check` is called before each batch, and stops the work by raising. Raises `EngineFailed`.
         """
         places: dict[tuple[bytes, bytes], list[int]] = {}
         for index, row in enumerate(rows):
@@ -48,6 +49,10 @@ class BatchRunner:
             mask[index, : len(row)] = 1
             types[index, : len(row)] = row.types
         logits = self.engine.infer(ids, mask, types if self.uses_token_types else None)
+        if not np.isfinite(logits).all():
+            raise EngineFailed(
+                "the model's logits are not finite: its weights are damaged, or overflow their precision"
+            )
         if logits.ndim == 2:
             return list(logits)
         return [logits[index, : len(row)] for index, row in enumerate(rows)]

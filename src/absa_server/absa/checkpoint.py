@@ -25,8 +25,9 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt", "*.state_dict", "*.model
 # Families whose position ids begin after the padding id, so that two fewer tokens fit than config.json says.
 OFFSET_POSITIONS = {"camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "roberta-prelayernorm",
                     "xlm-roberta", "xlm-roberta-xl", "xmod"}  # fmt: skip
-HEADS = ("classifier.weight", "classifier.out_proj.weight", "classifier.dense.weight", "score.weight",
-         "logits_proj.weight", "classifier.2.weight")  # fmt: skip
+# The layer that gives the logits, in the architectures of transformers; what may stand before it is not looked at.
+HEADS = ("classifier.weight", "classifier.out_proj.weight", "score.weight", "logits_proj.weight",
+         "classifier.2.weight")  # fmt: skip
 _NO_LIMIT = 100_000  # tokenizers without a limit say 1e30
 _DEFAULT_LENGTH = 512
 
@@ -45,9 +46,15 @@ class Checkpoint:
 
     @property
     def tokenizer_json(self) -> str | None:
-        """The fast tokenizer's file, or None where the folder has only a slow one that must be converted first."""
+        """The fast tokenizer's file, or None where the folder has only a slow one that must be converted first.
+
+        Raises `InvalidModel` when the file is no text.
+        """
         file = self.folder / "tokenizer.json"
-        return file.read_text(encoding="utf-8") if file.is_file() else None
+        try:
+            return file.read_text(encoding="utf-8") if file.is_file() else None
+        except UnicodeDecodeError as error:
+            raise InvalidModel(f"{self.folder.name}/tokenizer.json is not UTF-8 text; copy it again") from error
 
 
 def open_checkpoint(folder: Path, *, role: Task | None, max_lengths: Mapping[Task, int | None]) -> Checkpoint:
@@ -72,14 +79,10 @@ def open_checkpoint(folder: Path, *, role: Task | None, max_lengths: Mapping[Tas
 
 
 def _read_config(folder: Path) -> dict[str, object]:
-    file = folder / "config.json"
-    if not file.is_file():
+    if not (folder / "config.json").is_file():
         raise InvalidModel(f"{folder.name}/config.json is missing; save the model with `save_pretrained`")
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InvalidModel(f"{folder.name}/config.json is not JSON: {error}") from error
-    if not isinstance(config, dict) or not config.get("model_type"):
+    config = _read_json(folder, "config.json")
+    if not config.get("model_type"):
         raise InvalidModel(f"{folder.name}/config.json has no model_type; save the model with `save_pretrained`")
     if config.get("auto_map"):
         raise InvalidModel(
@@ -87,6 +90,16 @@ def _read_config(folder: Path) -> dict[str, object]:
             "export it to an architecture of transformers and remove auto_map"
         )
     return config
+
+
+def _read_json(folder: Path, name: str) -> dict[str, object]:
+    try:
+        document = json.loads((folder / name).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InvalidModel(f"{folder.name}/{name} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise InvalidModel(f"{folder.name}/{name} is not a JSON object; save the model with `save_pretrained`")
+    return document
 
 
 def _whole(config: Mapping[str, object], name: str) -> int:
@@ -112,25 +125,33 @@ def _labels(folder: Path, config: Mapping[str, object]) -> dict[int, str]:
     raw = config.get("id2label")
     if not isinstance(raw, dict) or not raw:
         count = config.get("num_labels", 2)  # transformers' own default, under names that say nothing
-        raw = {str(index): f"LABEL_{index}" for index in range(int(str(count)))}
+        if not isinstance(count, int):
+            raise InvalidModel(f"{folder.name}/config.json: num_labels must be a whole number, not {count!r}")
+        raw = {str(index): f"LABEL_{index}" for index in range(count)}
     try:
-        return {int(key): str(name) for key, name in raw.items()}
+        labels = {int(key): str(name) for key, name in raw.items()}
     except ValueError as error:
         raise InvalidModel(f"{folder.name}/config.json: id2label must map whole numbers to names ({error})") from error
+    missing = sorted(set(range(len(labels))) - set(labels))
+    if missing:
+        raise InvalidModel(
+            f"{folder.name}/config.json: id2label must name ids 0 to {len(labels) - 1}; {missing} are missing"
+        )
+    return labels
 
 
 def _check_weights(folder: Path, labels: int) -> None:
     """A head that is missing or of the wrong width would load as random numbers, with a mere warning."""
-    heads = {name: shape for file in _weight_files(folder) for name, shape in _shapes(file).items() if name in HEADS}
-    if not heads:
+    shapes = {name: shape for file in _weight_files(folder) for name, shape in _shapes(file).items()}
+    widths = sorted({shapes[name][0] for name in HEADS if name in shapes})
+    if not widths:
         raise InvalidModel(
             f"{folder.name}/{WEIGHTS} has no classification head ({' or '.join(HEADS[:2])}): the encoder was saved "
             "without it, or was never fine-tuned; save the fine-tuned model with `save_pretrained`"
         )
-    widths = {shape[0] for name, shape in heads.items() if name != "classifier.dense.weight"}
     if labels not in widths:
         raise InvalidModel(
-            f"{folder.name}: the head has {sorted(widths)} outputs, config.json names {labels} labels in id2label; "
+            f"{folder.name}/{WEIGHTS}: the head has {widths} outputs, config.json names {labels} labels in id2label; "
             "they must agree"
         )
 
@@ -139,7 +160,10 @@ def _weight_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if (folder / WEIGHTS_INDEX).is_file():
-        names = sorted(set(json.loads((folder / WEIGHTS_INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+        weight_map = _read_json(folder, WEIGHTS_INDEX).get("weight_map")
+        if not isinstance(weight_map, dict):
+            raise InvalidModel(f"{folder.name}/{WEIGHTS_INDEX} has no weight_map; save the model again")
+        names = sorted({str(name) for name in weight_map.values()})
         missing = [name for name in names if not (folder / name).is_file()]
         if missing:
             raise InvalidModel(f"{folder.name}/{WEIGHTS_INDEX} names {missing}, which are missing")
@@ -177,8 +201,8 @@ def _max_tokens(folder: Path, config: Mapping[str, object], max_length: int | No
     positions = config.get("max_position_embeddings")
     if isinstance(positions, int) and positions > 0:
         limits.append(positions - 2 if config["model_type"] in OFFSET_POSITIONS else positions)
-    file = folder / "tokenizer_config.json"
-    declared = json.loads(file.read_text(encoding="utf-8")).get("model_max_length") if file.is_file() else None
+    name = "tokenizer_config.json"
+    declared = _read_json(folder, name).get("model_max_length") if (folder / name).is_file() else None
     if isinstance(declared, int | float) and 0 < declared < _NO_LIMIT:
         limits.append(int(declared))
     return min(limits, default=_DEFAULT_LENGTH)

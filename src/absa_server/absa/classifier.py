@@ -9,6 +9,7 @@ import numpy as np
 from absa_server.absa.sentences import enclosing_sentence, split_sentences
 from absa_server.absa.tokenization import ModelInput, TextTokenizer, Tokens
 from absa_server.absa.windows import crop_around
+from absa_server.errors import InvalidModel
 from absa_server.types import Aspect, FloatArray, IntArray
 
 Context = Literal["sentence", "text"]
@@ -74,6 +75,19 @@ class Classifier:
     markers: tuple[str, str] | None = None
     activation: Activation = "softmax"
     context: Context = "sentence"
+
+    def __post_init__(self) -> None:
+        """Raises `InvalidModel` when an aspect and its text could not both be shown, however short they are."""
+        template = self.tokenizer.pair if self.is_pair else self.tokenizer.single
+        room = self.max_tokens - template.special_tokens
+        [words] = self.tokenizer.encode([self._worded("")])
+        markers = sum(len(self.tokenizer.marker_ids(marker)) for marker in self.markers or ())
+        if (self.is_pair and len(words) >= room // 2) or markers >= room - (room // 2 if self.is_pair else 0):
+            raise InvalidModel(
+                f"sentiment: {self.max_tokens} tokens leave no room for a text and its aspect beside "
+                f"{template.special_tokens} special tokens, {len(words)} of the template and {markers} of the markers; "
+                "raise sentiment.max_length in absa.json, or shorten template and markers"
+            )
 
     def encode(self, aspects: Sequence[AspectInText]) -> list[EncodedAspect]:
         """The model's input for each aspect."""
@@ -142,6 +156,6 @@ def _activate(
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """Probabilities from logits `(labels,)`: shares of one by softmax, or each on its own by sigmoid."""
     if activation == "sigmoid":
-        return np.asarray(1.0 / (1.0 + np.exp(-logits)))
+        return np.asarray(np.exp(-np.logaddexp(0.0, -logits)))  # 1 / (1 + e^-x), without overflow
     shares = np.exp(logits - logits.max())
     return np.asarray(shares / shares.sum())

@@ -87,11 +87,12 @@ class Extractor:
 
 
 def align_words(words: Sequence[tuple[int, int]], tokens: Tokens) -> list[AlignedWord]:
-    """The words that some token sees, each with its tokens; a word in which no token begins is joined to the one before.
+    """The words that some token sees, each with its tokens; a word whose beginning has no token of its own is joined.
 
-    A token may cover several words (an emoji glued to its neighbour as one unknown piece, CJK characters merged by
-    SentencePiece, a run of punctuation): the model says one thing of all of them. One that only reaches into a word
-    (byte-level pieces end inside characters) leaves that word to the token that begins there.
+    A token may cover several words, or a word and the beginning of the next (an emoji glued to its neighbour as one
+    unknown piece, CJK characters merged by SentencePiece, `£1` of `£13`): the model says one thing of all of them.
+    One that only reaches into a word (byte-level pieces end inside characters) leaves that word to the token that
+    begins where it does.
     """
     aligned: list[AlignedWord] = []
     spans: list[list[int]] = tokens.spans.tolist()
@@ -103,11 +104,12 @@ def align_words(words: Sequence[tuple[int, int]], tokens: Tokens) -> list[Aligne
         while last < len(spans) and spans[last][0] < end:
             last += 1
         begins = next((i for i in range(first, last) if start <= spans[i][0] < spans[i][1]), None)
-        if begins is not None:
-            aligned.append(AlignedWord(start, end, begins, last))
-        elif last > first and aligned:
+        is_shared = last > first and spans[first][0] < start and (begins is None or spans[begins][0] > start)
+        if is_shared and aligned:
             joined = aligned.pop()
             aligned.append(AlignedWord(joined.start, end, joined.first_token, last))
+        elif begins is not None:
+            aligned.append(AlignedWord(start, end, begins, last))
     return aligned
 
 

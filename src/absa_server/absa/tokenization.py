@@ -127,7 +127,7 @@ class TextTokenizer:
 
 
 def _unknown_id(tokenizer: Tokenizer, model: Mapping[str, object]) -> int | None:
-    """Id of the unknown token, which the kinds of model tell in two ways; None where there is none (byte-level ones)."""
+    """Id of the unknown token, which kinds of model tell in two ways; None where there is none (byte-level ones)."""
     if isinstance(model.get("unk_id"), int):
         return int(str(model["unk_id"]))
     return tokenizer.token_to_id(str(model["unk_token"])) if model.get("unk_token") else None

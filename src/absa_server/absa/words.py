@@ -41,16 +41,20 @@ def word_borders(text: str) -> WordBorders:
 
 
 def trim(text: str, start: int, end: int) -> tuple[int, int]:
-    """The span without white space, emoji and invisible characters at its edges; unchanged where nothing else is left.
+    """The span without white space, emoji and invisible characters at its edges.
 
-    Some vocabularies glue an emoji to its neighbour as one unknown token; no aspect term begins or ends with one.
+    Some vocabularies glue an emoji to its neighbour as one unknown token; no aspect term begins or ends with one. Where
+    nothing else is left, without white space alone; unchanged where that is all.
     """
-    inner_start, inner_end = start, end
-    while inner_start < inner_end and _is_edge(text[inner_start]):
-        inner_start += 1
-    while inner_end > inner_start and _is_edge(text[inner_end - 1]):
-        inner_end -= 1
-    return (inner_start, inner_end) if inner_start < inner_end else (start, end)
+    for is_edge in (_is_edge, str.isspace):
+        inner_start, inner_end = start, end
+        while inner_start < inner_end and is_edge(text[inner_start]):
+            inner_start += 1
+        while inner_end > inner_start and is_edge(text[inner_end - 1]):
+            inner_end -= 1
+        if inner_start < inner_end:
+            return inner_start, inner_end
+    return start, end
 
 
 def _is_edge(character: str) -> bool:

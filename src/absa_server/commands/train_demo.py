@@ -3,6 +3,7 @@
 Whatever imports torch, transformers or tokenizers is imported by the functions that need it: `absa --help` is quick.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from absa_server import training
 from absa_server.training.errors import TrainingError
+from absa_server.training.plan import Plan
 from absa_server.training.records import LabelledReview
 
 DEMO_REVIEWS = 11_000
@@ -78,29 +80,43 @@ def _train(
     """training.json of the models at `out`: found there, or trained now."""
     from absa_server.training.base_model import find_base_model  # noqa: PLC0415
     from absa_server.training.model_folder import content_hash, read_record, refuse_foreign_folder  # noqa: PLC0415
-    from absa_server.training.plan import Plan  # noqa: PLC0415
 
     base = find_base_model(encoder)
     refuse_foreign_folder(out)
     own = _read(data) if data else None
-    plan = Plan(seed, epochs=epochs) if own else Plan(seed, aspect_reviews=DEMO_ASPECT_REVIEWS, aspects_per_review=1)
+    plan = _plan(seed, epochs=epochs if own else None)
     inputs = {"base": base / "model.safetensors"} | ({"data": data} if data else {})
     digest = content_hash(Path(training.__path__[0]), inputs=inputs, settings=asdict(plan) | {"reviews": reviews})
     record = read_record(out)
     if record is not None and record.get("content_hash") == digest:
-        console.print(f"{escape(str(out))} is up to date: same code, data, seed and settings; nothing to train.", soft_wrap=True)
+        console.print(f"{escape(str(out))} is up to date: same code, data, seed and settings.", soft_wrap=True)
         return record
-    from absa_server.training.model_training import generated_reviews, train_models  # noqa: PLC0415  imports torch
-
-    with _progress_bars(console) as report:
-        labelled = own or generated_reviews(reviews, seed)
-        return train_models(labelled, out, base=base, plan=plan, digest=digest, report=report)
+    return _train_now(out, own, base=base, plan=plan, digest=digest, reviews=reviews, console=console)
 
 
 def _read(data: Path) -> list[LabelledReview]:
     from absa_server.training.review_file import read_reviews  # noqa: PLC0415
 
     return read_reviews(data)
+
+
+def _plan(seed: int, *, epochs: int | None) -> Plan:
+    """For a user's reviews every aspect, `epochs` times; of generated ones, which cost nothing, each is seen once."""
+    if epochs is not None:
+        return Plan(seed, epochs=epochs)
+    return Plan(seed, aspect_reviews=DEMO_ASPECT_REVIEWS, aspects_per_review=1)
+
+
+def _train_now(
+    out: Path, own: list[LabelledReview] | None, *, base: Path, plan: Plan, digest: str, reviews: int, console: Console
+) -> dict[str, Any]:
+    # While they wait for each other torch's threads spin, which on busy cores made training six times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from absa_server.training.model_training import generated_reviews, train_models  # noqa: PLC0415  imports torch
+
+    with _progress_bars(console) as report:
+        labelled = own or generated_reviews(reviews, plan.seed)
+        return train_models(labelled, out, base=base, plan=plan, digest=digest, report=report)
 
 
 @contextmanager
@@ -119,10 +135,11 @@ def _progress_bars(console: Console) -> Iterator[Callable[[str, int, int], None]
 
 def _summary(record: dict[str, Any], out: Path) -> Table:
     scores = record["held_out"]
-    table = Table(title=f"{out}: trained in {record['seconds']:.0f} s", show_header=False, title_justify="left")
+    title = f"{escape(str(out))}: trained in {record['seconds']:.0f} s"
+    table = Table(title=title, show_header=False, title_justify="left")
     table.add_row("held-out reviews", f"{scores['reviews']} with {scores['aspects']} aspects, never trained on")
     table.add_row("aspect F1", f"{scores['aspect_f1']:.3f}   (exact spans)")
     table.add_row("polarity accuracy", f"{scores['polarity_accuracy']:.3f}   (spans given)")
     table.add_row("end-to-end F1", f"{scores['end_to_end_f1']:.3f}   (exact spans with the right polarity)")
-    table.add_row("try it", f"absa serve --model-dir {out} --announce")
+    table.add_row("try it", f"absa serve --model-dir {escape(str(out))} --announce")
     return table

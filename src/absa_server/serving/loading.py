@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from absa_server.absa.artifact import Artifact, open_artifact
+from absa_server.absa.artifact import ROLE_FOLDERS, Artifact, open_artifact
 from absa_server.absa.batches import BatchRunner
 from absa_server.absa.checkpoint import Checkpoint
 from absa_server.absa.classifier import Classifier
@@ -49,7 +49,7 @@ def load_model(root: Path, options: EngineOptions) -> LoadedModel:
     """The artifact at `root`, loaded and tried on one sentence. Raises `InvalidModel` telling its owner what to fix."""
     started = time.monotonic()
     try:
-        folder = open_folder(root)
+        folder = open_folder(root, own_folders=ROLE_FOLDERS)
     except ArtifactError as error:
         raise InvalidModel(str(error)) from error
     artifact = open_artifact(folder.root)

@@ -14,7 +14,9 @@ import torch
 from transformers import BertForSequenceClassification, BertForTokenClassification, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from absa_server.engines.cores import available_cores
 from absa_server.training.base_model import read_tokenizer
+from absa_server.training.errors import TrainingError
 from absa_server.training.examples import TAGS, Example, aspect_examples, sentiment_examples
 from absa_server.training.fine_tuning import fine_tune
 from absa_server.training.held_out import is_held_out, measure
@@ -44,8 +46,11 @@ def train_models(
     `report` hears the name of a stage, the examples done and the examples in all. Raises `TrainingError`.
     """
     started = time.monotonic()
+    torch.set_num_threads(available_cores())  # as the engine does for scoring: another count rounds differently
     training = [review for review in reviews if not is_held_out(review)]
     held_out = [review for review in reviews if is_held_out(review)]
+    if not any(review.aspects for review in training):
+        raise TrainingError(f"expected reviews with aspects to train on, got {len(training)} reviews without")
     with replaced_folder(folder) as fresh:
         for role, examples in _examples(training, base, plan).items():
             _train(role, examples, fresh / role, base=base, plan=plan, report=report)
