@@ -27,7 +27,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo run test lint type image smoke drill-image lock clean
+.PHONY: help install demo run test lint type image smoke drill-reference drill-demo drill-ping drill-image lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -57,6 +57,23 @@ image:  ## build the container image (IMAGE=…, TORCH_INDEX_URL=…, DOCKER_BUI
 smoke: $(INSTALLED) $(DEMO)  ## start the image with the demo models: ping, invoke, stop, report
 	@$(call require_docker)
 	$(BIN)/absa smoke --image $(IMAGE) --model-dir $(DEMO)
+
+# Texts with gold aspects, texts without, and a program that scores predictions: for the drills that take them.
+GOLD ?=
+TEXTS ?=
+SCORER ?=
+# The models that the drills serve.
+MODELS ?= $(DEMO)
+SCORED := $(addprefix --gold ,$(GOLD)) $(addprefix --scorer ,$(SCORER))
+
+drill-reference: $(INSTALLED_DEV) $(DEMO)  ## compare a server's answers with plain transformers (MODELS= GOLD= TEXTS= SCORER=)
+	$(BIN)/python -m tests.drills.reference --models $(MODELS) $(SCORED) $(addprefix --texts ,$(TEXTS))
+
+drill-demo: $(INSTALLED_DEV) $(DEMO)  ## measure how good the demo models are (GOLD= SCORER=)
+	$(BIN)/python -m tests.drills.demo --models $(DEMO) $(SCORED)
+
+drill-ping: $(INSTALLED_DEV) $(DEMO)  ## time /ping while loading, under load and beside 25 MB bodies (MODELS=)
+	$(BIN)/python -m tests.drills.ping --models $(MODELS)
 
 drill-image: $(INSTALLED) $(DEMO)  ## smoke-test the image as root, as uid 10001 and with a read-only root
 	@$(call require_docker)

@@ -138,12 +138,12 @@ def drill(models: Path, work: Path, *, seconds: float, broken_seconds: float, bo
         server.wait_until_ready()
         short = [(JSON, json.dumps({"text": sentence}).encode()) for sentence in SENTENCES]
         with load(server.port, short, clients=32):
-            time.sleep(1)
+            time.sleep(min(1.0, seconds))  # until the load is at its height
             phases["32 clients"] = probe(server.port, seconds=seconds)
         for name, body in large_bodies(body_bytes).items():
             kind = "application/jsonlines" if name == "lines" else JSON
             with load(server.port, [(kind, body)], clients=2), load(server.port, short, clients=8):
-                time.sleep(1)
+                time.sleep(min(1.0, seconds))  # until the load is at its height
                 phases[f"{body_bytes // MB} MB, {name}"] = probe(server.port, seconds=seconds)
     for name, probes in phases.items():
         assert name in {"while loading", "broken model"} or set(probes.statuses) == {200}, name

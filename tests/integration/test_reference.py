@@ -35,10 +35,10 @@ CLAUSES = ("the spicy tuna roll was great", "the staff was slow", "we will come 
 
 
 def texts() -> list[str]:
-    """Strange texts; reviews of one to a hundred sentences; sentences of up to a hundred clauses."""
-    lengths = (1, 2, 3, 5, 8, 13, 21, 100)
-    reviews = [". ".join(islice(cycle(CLAUSES), length)) + "." for length in lengths]
-    sentences = [" and ".join(islice(cycle(CLAUSES), length)) for length in lengths]
+    """Strange texts; reviews of one to a hundred sentences; sentences of up to a hundred clauses, few with aspects."""
+    reviews = [". ".join(islice(cycle(CLAUSES), length)) + "." for length in (1, 2, 3, 5, 8, 13, 21, 100)]
+    fillers = ["we will come again"]
+    sentences = [" and ".join(fillers * length + [*CLAUSES] + fillers * length) for length in (0, 1, 3, 10, 60)]
     return [*STRANGE, *reviews, *sentences]
 
 

@@ -16,7 +16,9 @@ PHRASES = ("opinions", "sentences", "restaurants", "laptops", "hotels")
 DOMAINS = ("restaurants", "laptops", "hotels")
 DOMAIN_WEIGHTS = (5, 3, 3)
 MAX_WORDS = 60
-MANY = re.compile(r"\b(we|we all|and I|the two of us|our group|they|they also) (was|am)\b", re.IGNORECASE)
+MANY = re.compile(
+    r"\b(we|we all|(?:wife|husband|friends) and I|the two of us|our group|they|they also) (was|am)\b", re.IGNORECASE
+)
 
 
 @cache
