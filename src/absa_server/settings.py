@@ -61,7 +61,8 @@ class Settings(BaseSettings):
     max_pending_requests: int = Field(256, alias="ABSA_MAX_PENDING_REQUESTS", ge=1)
     # Requests inferred side by side. Higher: a long request blocks short ones less; more memory, smaller caches each.
     inference_threads: int = Field(2, alias="ABSA_INFERENCE_THREADS", ge=1, le=64)
-    # Threads of one forward pass; 0 takes the cores this process may use (affinity and cgroup quota).
+    # Threads of one forward pass; 0 divides the cores this process may use (affinity, cgroup quota) among the inference
+    # threads. Higher: one long request is answered sooner; above the cores per inference thread, all of them slow down.
     engine_threads: int = Field(0, alias="ABSA_ENGINE_THREADS", ge=0, le=256)
     # Padded tokens of one forward pass. Higher: better use of wide machines, more memory, longer waits behind it.
     batch_tokens: int = Field(4096, alias="ABSA_BATCH_TOKENS", ge=64)

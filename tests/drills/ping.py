@@ -8,6 +8,7 @@ import http.client
 import json
 import multiprocessing
 import multiprocessing.synchronize
+import os
 import statistics
 import sys
 import tempfile
@@ -87,6 +88,9 @@ def large_bodies(size: int) -> dict[str, bytes]:
 def _send(port: int, bodies: list[tuple[str, bytes]], clients: int, stop: "multiprocessing.synchronize.Event") -> None:
     """Closed-loop clients in a process of their own, so that they do not slow the prober down."""
 
+    os.nice(
+        10
+    )  # on one machine the clients would take from the server the cores that they have for themselves elsewhere
     unexpected: set[int] = set()
 
     def client(number: int) -> None:
