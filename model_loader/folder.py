@@ -23,10 +23,6 @@ class ArtifactFolder:
         """Bytes of all files together."""
         return sum(self.files.values())
 
-    def has_folder(self, name: str) -> bool:
-        """Whether some file lies under the folder `name` of the root."""
-        return any(path.startswith(f"{name}/") for path in self.files)
-
 
 def open_folder(path: Path, *, own_folders: Collection[str] = ()) -> ArtifactFolder:
     """The artifact at `path`; a single nested top folder, as `tar czf x.tar.gz folder/` makes, is entered.

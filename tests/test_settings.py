@@ -76,6 +76,7 @@ BOUNDS = [
     ("ABSA_ENGINE_THREADS", ["0", "256"], ["-1", "257"]),
     ("ABSA_BATCH_TOKENS", ["64"], ["63"]),
     ("ABSA_ENGINE", ["auto", "torch"], ["cuda"]),
+    ("ABSA_HOST", ["127.0.0.1", "::1", "localhost"], ["not a host", "256.0.0.1"]),
 ]
 
 
@@ -105,6 +106,13 @@ def test_several_problems_are_told_together(environment):
 def test_unknown_sagemaker_variables_are_left_alone(environment):
     """The platform sets variables that we do not read."""
     assert environment(SAGEMAKER_SAFE_PORT_RANGE="25000-25999", SAGEMAKER_REGION="eu-west-1")
+
+
+def test_variables_of_kubernetes_services_are_left_alone(environment, monkeypatch):
+    """A service called absa-server makes Kubernetes set these in every pod beside it."""
+    for name in ("ABSA_SERVER_SERVICE_HOST", "ABSA_SERVER_SERVICE_PORT_HTTP", "ABSA_SERVER_PORT_8080_TCP_ADDR"):
+        monkeypatch.setenv(name, "10.0.0.1")
+    assert environment()
 
 
 def test_settings_cannot_be_changed(environment):

@@ -57,7 +57,7 @@ def _engine(settings: Settings) -> EngineOptions:
     # Passes side by side share the cores: when together they have more threads than there are cores, they wait for each
     # other, spinning (measured on two busy cores, one text at a time: 22 texts/s with 2 x 2 threads, 33 with 2 x 1).
     threads = settings.engine_threads or max(1, available_cores() // settings.inference_threads)
-    return EngineOptions(settings.engine, threads, settings.batch_tokens)
+    return EngineOptions(settings.engine, threads, settings.batch_tokens, settings.max_aspects)
 
 
 def _service_limits(settings: Settings) -> ServiceLimits:

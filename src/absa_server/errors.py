@@ -5,6 +5,7 @@
     │   ├── PayloadTooLarge     more bytes, records or characters than a limit allows
     │   ├── UnsupportedMediaType
     │   └── NotAcceptable
+    ├── ClientLeft              nobody waits for the answer any more
     ├── InvalidModel            an artifact its owner must repair
     ├── ModelNotReady           still loading, or failed to load
     ├── Overloaded              more waits than the server will queue
@@ -38,6 +39,10 @@ class UnsupportedMediaType(InvalidRequest):
 
 class NotAcceptable(InvalidRequest):
     """The Accept header names no type that `POST /invocations` writes."""
+
+
+class ClientLeft(AbsaError):
+    """The caller closed its connection; the work for it is dropped, and nobody reads this."""
 
 
 class InvalidModel(AbsaError):

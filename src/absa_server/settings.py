@@ -5,6 +5,8 @@ SageMaker's own variables keep their names and meaning (sagemaker-inference-tool
 
 import difflib
 import os
+import re
+import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +15,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 JSON, JSON_LINES, CSV = "application/json", "application/jsonlines", "text/csv"
+# Kubernetes sets these for each of its services; one may be called absa-something.
+_KUBERNETES = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP)(_\w+)?)?$")
 LOG_LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 
 
@@ -47,7 +51,7 @@ class Settings(BaseSettings):
     max_records: int = Field(1000, alias="ABSA_MAX_RECORDS", ge=1)
     # Higher: longer documents in one piece; the time of one text grows with its windows (about 1 per 2,000 characters).
     max_text_chars: int = Field(20_000, alias="ABSA_MAX_TEXT_CHARS", ge=1)
-    # Higher: more given aspects a text, each one a pass of the sentiment model.
+    # Given aspects a text, and their occurrences in it. Higher: longer answers, and a row of the model for each.
     max_aspects: int = Field(100, alias="ABSA_MAX_ASPECTS", ge=1)
 
     # Seconds a request may take, waiting included. SageMaker itself gives up after 60.
@@ -75,6 +79,15 @@ class Settings(BaseSettings):
             raise ValueError(f"expected {JSON}, {JSON_LINES} or {CSV}, got {value!r}")
         return value
 
+    @field_validator("host")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        try:
+            socket.getaddrinfo(value, None)
+        except OSError as error:
+            raise ValueError(f"expected an address or a host name of this machine, got {value!r} ({error})") from error
+        return value
+
     @property
     def model_dir(self) -> Path:
         """Where the one artifact lies: `ABSA_MODEL_DIR`, else `/opt/ml/model`."""
@@ -99,9 +112,7 @@ def variable_names() -> list[str]:
 
 def read_settings() -> Settings:
     """The settings of this process. Raises `ConfigurationError` naming each bad variable and each unknown `ABSA_*`."""
-    problems = [
-        _unknown(name) for name in sorted(os.environ) if name.startswith("ABSA_") and name not in variable_names()
-    ]
+    problems = [_unknown(name) for name in sorted(os.environ) if _is_unknown(name)]
     try:
         settings = Settings()
     except ValidationError as error:
@@ -110,6 +121,10 @@ def read_settings() -> Settings:
     if settings is None or problems:
         raise ConfigurationError("\n".join(problems))
     return settings
+
+
+def _is_unknown(name: str) -> bool:
+    return name.startswith("ABSA_") and name not in variable_names() and not _KUBERNETES.search(name)
 
 
 def _unknown(name: str) -> str:

@@ -62,6 +62,14 @@ def test_every_word_of_a_list_is_found_where_it_stands(terms: list[str]) -> None
     assert sum(len(find_term(text, term, word_borders(text))) for term in set(terms)) == len(terms)
 
 
+def test_term_that_repeats_itself_is_found_without_a_search_of_its_square() -> None:
+    """The longest legal text of one letter, and a term half its length: minutes, if every place were tried."""
+    text = "a" * 20_000
+    assert find_term(text, "a" * 10_000, word_borders(text)) == []
+    spaced = "a " * 10_000
+    assert find_term(spaced, "a " * 2_500 + "a", word_borders(spaced)) == [(0, 5001), (5002, 10003), (10004, 15005)]
+
+
 def test_white_space_is_found_nowhere() -> None:
     """An empty term does not occur between all letters."""
     borders = word_borders("some text")

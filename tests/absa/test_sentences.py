@@ -55,3 +55,11 @@ def test_enclosing_sentence_joins_those_an_aspect_spans() -> None:
     text = "One here. Dr. Pepper was flat. Three."
     start = text.index("Dr.")
     assert enclosing_sentence(split_sentences(text), start, start + len("Dr. Pepper")) == (10, 30)
+
+
+@pytest.mark.parametrize("run", [".", " ", "!", "\n", ")", "。", ".'", ". "])
+def test_long_runs_are_read_once(run: str) -> None:
+    """20,000 dots or spaces hold Python's lock no longer than letters do; seconds, if each place began anew."""
+    spans = split_sentences("good food" + run * 20_000 + "bad service")
+    assert spans[0][0] == 0
+    assert spans[-1][1] == len("good food" + run * 20_000 + "bad service")

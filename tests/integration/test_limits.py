@@ -85,3 +85,11 @@ def test_aspects_a_text(small, count, status):
     response = post(small, json.dumps({"text": "food", "aspects": ["food"] * count}).encode())
     assert response.status_code == status
     assert status == 200 or "ABSA_MAX_ASPECTS" in response.json()["message"]
+
+
+@pytest.mark.parametrize(("text", "status"), [("food food", 200), ("food food food", 400)])
+def test_occurrences_of_given_aspects(small, text, status):
+    """One given term counts as often as it occurs: the answer is as bounded as the question."""
+    response = post(small, json.dumps({"text": text, "aspects": ["food"]}).encode())
+    assert response.status_code == status
+    assert status == 200 or "ABSA_MAX_ASPECTS" in response.json()["message"]

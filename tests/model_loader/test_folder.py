@@ -23,8 +23,6 @@ def test_files_are_listed_with_their_sizes(tmp_path: Path) -> None:
     assert folder.root == tmp_path
     assert folder.files == {"aspect/config.json": 5, "sentiment/sub/x.txt": 5, "absa.json": 5}
     assert folder.size_bytes == 15
-    assert folder.has_folder("aspect")
-    assert not folder.has_folder("asp")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_requests_are_counted_by_route_and_status():
 def test_results_are_counted_by_polarity():
     """Texts, aspects by polarity, and records answered with an error."""
     metrics = Metrics()
-    metrics.record_results(texts=2, errors=1, polarities=["positive", "positive", "none"])
+    metrics.record_results(texts=2, errors=1, polarities={"positive": 2, "none": 1})
     values = read(metrics)
     assert values["absa_texts_total", ()] == 2
     assert values["absa_record_errors_total", ()] == 1
@@ -49,5 +49,5 @@ def test_watched_gauge_is_read_when_rendered():
 def test_two_servers_in_one_process_do_not_share_numbers():
     """The registry belongs to its server; nothing is global."""
     first, second = Metrics(), Metrics()
-    first.record_results(texts=1, errors=0, polarities=[])
+    first.record_results(texts=1, errors=0, polarities={})
     assert read(second)["absa_texts_total", ()] == 0

@@ -38,7 +38,6 @@ class Checkpoint:
 
     folder: Path
     task: Task
-    model_type: str
     id2label: Mapping[int, str]
     max_tokens: int
     pad_token_id: int
@@ -70,7 +69,6 @@ def open_checkpoint(folder: Path, *, role: Task | None, max_lengths: Mapping[Tas
     return Checkpoint(
         folder=folder,
         task=task,
-        model_type=str(config.get("model_type", "")),
         id2label=labels,
         max_tokens=_max_tokens(folder, config, max_lengths.get(task)),
         pad_token_id=_whole(config, "pad_token_id"),

@@ -10,7 +10,7 @@ from absa_server.absa.labels import TagSet
 from absa_server.absa.spans import TaggedWord, decode_spans
 from absa_server.absa.tokenization import ModelInput, TextTokenizer, Tokens
 from absa_server.absa.windows import Window, plan_windows
-from absa_server.absa.words import split_words
+from absa_server.absa.words import lowered, split_words
 from absa_server.types import Aspect, FloatArray
 
 WordLevel = Literal["first", "mean"]
@@ -53,7 +53,7 @@ class Extractor:
 
     def encode(self, texts: Sequence[str]) -> list[EncodedText]:
         """The model's input for each text."""
-        read = [_lower(text) for text in texts] if self.lowercase else list(texts)
+        read = [lowered(text) for text in texts] if self.lowercase else list(texts)
         return [self._encode(text, tokens) for text, tokens in zip(texts, self.tokenizer.encode(read), strict=True)]
 
     def _encode(self, text: str, tokens: Tokens) -> EncodedText:
@@ -111,11 +111,6 @@ def align_words(words: Sequence[tuple[int, int]], tokens: Tokens) -> list[Aligne
         elif begins is not None:
             aligned.append(AlignedWord(start, end, begins, last))
     return aligned
-
-
-def _lower(text: str) -> str:
-    """Lower case of the same length, so that offsets stay: `İ` and its like are left alone."""
-    return "".join(low if len(low := character.lower()) == 1 else character for character in text)
 
 
 def _softmax(logits: FloatArray) -> FloatArray:

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-import regex
-
-from absa_server.absa.words import WordBorders, word_borders
+from absa_server.absa.words import WordBorders, lowered, word_borders
 from absa_server.types import Aspect, GivenAspect
 
 
@@ -27,18 +25,17 @@ def find_term(text: str, term: str, borders: WordBorders) -> list[tuple[int, int
 
     `borders` are those of `text`: an occurrence begins where a word begins and ends where one ends.
     """
-    wanted = regex.escape(term.strip())
-    return _occurrences(text, regex.compile(wanted), borders) or _occurrences(
-        text, regex.compile(wanted, regex.IGNORECASE), borders
-    )
+    wanted = term.strip()
+    return _occurrences(text, wanted, borders) or _occurrences(lowered(text), lowered(wanted), borders)
 
 
-def _occurrences(text: str, pattern: regex.Pattern[str], borders: WordBorders) -> list[tuple[int, int]]:
+def _occurrences(text: str, wanted: str, borders: WordBorders) -> list[tuple[int, int]]:
+    """Compared only where words begin: a search of a term that repeats itself would take its length squared."""
     found: list[tuple[int, int]] = []
     free = 0  # where the last occurrence ended
-    for match in pattern.finditer(text, overlapped=True):
-        start, end = match.span()
-        if free <= start < end and start in borders.starts and end in borders.ends:
+    for start in sorted(borders.starts) if wanted else ():
+        end = start + len(wanted)
+        if start >= free and end in borders.ends and text.startswith(wanted, start):
             found.append((start, end))
             free = end
     return found

@@ -11,16 +11,25 @@ from absa_server.types import Analysis, Aspect, Record
 
 
 @dataclass(frozen=True, slots=True)
+class _Question:
+    """A record that can be answered; `given` are its aspects, looked up, or None where they are to be found."""
+
+    record: Record
+    given: list[Aspect] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """Finds aspects, rates aspects, or both; at least one of the two is there.
 
     A joint tagger is a whole pipeline by itself: its aspects leave stage one rated, and as `rater` it also rates the
-    given ones.
+    given ones. `max_aspects` bounds the occurrences of a text's given aspects.
     """
 
     aspect: AspectStage | None
     rater: Rater | None
     output: OutputSection
+    max_aspects: int = 100
 
     @property
     def is_aspect_only(self) -> bool:
@@ -32,10 +41,24 @@ class Pipeline:
 
         `check` is called between batches and stops the work by raising. Raises `EngineFailed`, and what `check` raises.
         """
-        refusals = [self._refusal(record) for record in records]
-        accepted = [record for record, refusal in zip(records, refusals, strict=True) if refusal is None]
-        analyses = iter(self._analyze(accepted, check))
-        return [refusal or next(analyses) for refusal in refusals]
+        questions = [self._question(record, check) for record in records]
+        answers = iter(self._analyze([one for one in questions if isinstance(one, _Question)], check))
+        return [next(answers) if isinstance(one, _Question) else one for one in questions]
+
+    def _question(self, record: Record, check: Check) -> "_Question | InvalidRequest":
+        """The record with its given aspects looked up, or what is wrong with it for this pipeline."""
+        check()
+        if (refusal := self._refusal(record)) is not None:
+            return refusal
+        if record.aspects is None:
+            return _Question(record, None)
+        given = resolve_given(record.text, record.aspects)
+        if len(given) > self.max_aspects:
+            return InvalidRequest(
+                f"aspects: expected terms that occur at most {self.max_aspects} times together (ABSA_MAX_ASPECTS), "
+                f"got {len(given)} occurrences"
+            )
+        return _Question(record, given)
 
     def _refusal(self, record: Record) -> InvalidRequest | None:
         mode, is_given = record.parameters.mode, record.aspects is not None
@@ -49,34 +72,33 @@ class Pipeline:
             )
         return None
 
-    def _analyze(self, records: Sequence[Record], check: Check) -> list[Analysis]:
-        found = self._found(records, check)
+    def _analyze(self, questions: Sequence["_Question"], check: Check) -> list[Analysis]:
+        found = self._found(questions, check)
         unrated = [
-            (record.text, aspect)
-            for record, aspects in zip(records, found, strict=True)
+            (question.record.text, aspect)
+            for question, aspects in zip(questions, found, strict=True)
             for aspect in aspects
-            if self._is_to_rate(record, aspect)
+            if self._is_to_rate(question.record, aspect)
         ]
         rated = iter(self.rater.rate(unrated, check) if self.rater and unrated else ())
         return [
             self._analysis(
-                record, [next(rated) if self._is_to_rate(record, aspect) else (aspect, False) for aspect in aspects]
+                question.record,
+                [next(rated) if self._is_to_rate(question.record, aspect) else (aspect, False) for aspect in aspects],
             )
-            for record, aspects in zip(records, found, strict=True)
+            for question, aspects in zip(questions, found, strict=True)
         ]
 
     def _is_to_rate(self, record: Record, aspect: Aspect) -> bool:
         return self.rater is not None and record.parameters.mode != "aspects" and aspect.polarity is None
 
-    def _found(self, records: Sequence[Record], check: Check) -> list[list[Aspect]]:
-        """The aspects of each record, not yet rated: given ones resolved, the others extracted together."""
-        unknown = [record.text for record in records if record.aspects is None]
+    def _found(self, questions: Sequence["_Question"], check: Check) -> list[list[Aspect]]:
+        """The aspects of each record, not yet rated: the given ones, or those that are extracted, all together."""
+        unknown = [question.record.text for question in questions if question.given is None]
         extracted = iter(self.aspect.extract(unknown, check) if self.aspect and unknown else ())
         return [
-            self._wanted(next(extracted), record)
-            if record.aspects is None
-            else resolve_given(record.text, record.aspects)
-            for record in records
+            self._wanted(next(extracted), question.record) if question.given is None else question.given
+            for question in questions
         ]
 
     def _wanted(self, aspects: list[Aspect], record: Record) -> list[Aspect]:

@@ -1,8 +1,8 @@
 """The stages of the chain, each with the engine that runs it: finding aspects, and two ways of rating them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from absa_server.absa.batches import BatchRunner
 from absa_server.absa.classifier import AspectInText, Classifier
@@ -11,6 +11,10 @@ from absa_server.absa.spans import TaggedWord, rate_span
 from absa_server.types import Aspect, FloatArray
 
 Check = Callable[[], None]
+T = TypeVar("T")
+
+# Texts, or pairs, that are encoded together. Higher: rows of likelier length in a batch; more memory, later stops.
+PORTION_ITEMS = 512
 
 
 class Rater(Protocol):
@@ -33,11 +37,19 @@ class AspectStage:
 
         `check` runs before each batch and stops the work by raising.
         """
-        return [self.extractor.decode(text, logits) for text, logits in self._run(texts, check)]
+        return [
+            self.extractor.decode(text, logits)
+            for portion in _portions(texts, check)
+            for text, logits in self._run(portion, check)
+        ]
 
     def tag(self, texts: Sequence[str], check: Check) -> list[list[TaggedWord]]:
         """The words of each text with the probabilities of their tags."""
-        return [self.extractor.tag_words(text, logits) for text, logits in self._run(texts, check)]
+        return [
+            self.extractor.tag_words(text, logits)
+            for portion in _portions(texts, check)
+            for text, logits in self._run(portion, check)
+        ]
 
     def _run(self, texts: Sequence[str], check: Check) -> list[tuple[EncodedText, list[FloatArray]]]:
         encoded = self.extractor.encode(texts)
@@ -54,6 +66,9 @@ class SentimentStage:
 
     def rate(self, found: Sequence[tuple[str, Aspect]], check: Check) -> list[tuple[Aspect, bool]]:
         """See `Rater`."""
+        return [rated for portion in _portions(found, check) for rated in self._rate(portion, check)]
+
+    def _rate(self, found: Sequence[tuple[str, Aspect]], check: Check) -> list[tuple[Aspect, bool]]:
         encoded = self.classifier.encode([_in_text(text, aspect) for text, aspect in found])
         logits = self.runner.run([one.input for one in encoded], check)
         return [
@@ -73,6 +88,13 @@ class JointStage:
         texts = list(dict.fromkeys(text for text, _ in found))
         words = dict(zip(texts, self.tagger.tag(texts, check), strict=True))
         return [(rate_span(aspect, words[text], self.tagger.extractor.tag_set), False) for text, aspect in found]
+
+
+def _portions(items: Sequence[T], check: Check) -> Iterator[Sequence[T]]:
+    """`items` some at a time, so that the largest request is encoded within bounds and can be stopped."""
+    for start in range(0, len(items), PORTION_ITEMS):
+        check()
+        yield items[start : start + PORTION_ITEMS]
 
 
 def _in_text(text: str, aspect: Aspect) -> AspectInText:

@@ -40,6 +40,11 @@ def word_borders(text: str) -> WordBorders:
     return WordBorders(frozenset(start for start, _ in words), frozenset(end for _, end in words))
 
 
+def lowered(text: str) -> str:
+    """Lower case of the same length, so that offsets stay: `İ` and its like are left alone."""
+    return "".join(low if len(low := character.lower()) == 1 else character for character in text)
+
+
 def trim(text: str, start: int, end: int) -> tuple[int, int]:
     """The span without white space, emoji and invisible characters at its edges.
 

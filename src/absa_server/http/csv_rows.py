@@ -1,7 +1,7 @@
 """The rows of a CSV body (RFC 4180) as records: which column is which, and which rows cannot be read.
 
-Without a header the text is the only column. More columns are an error of the row, not passed over: most of them are
-a review with an unquoted comma, which would be cut without a word.
+Without a header column 1 is the text and further columns are passed over, as in the exports that batch transform is
+given. Below a header every row has the header's columns.
 """
 
 import csv
@@ -37,7 +37,7 @@ def parse_rows(
     rows = _numbered_rows(text)
     first = next(rows)  # the csv module makes a row even of a blank line, and an empty body does not come here
     has_header = header == "present" or (header is None and _is_header(first[1]))
-    columns = _columns(first[1]) if has_header else TEXT_NAMES[:1]
+    columns = _columns(first[1]) if has_header else None
     records = [] if has_header else [_parse_row(*first, columns=columns, defaults=defaults, limits=limits)]
     for number, row in rows:
         records.append(_parse_row(number, row, columns=columns, defaults=defaults, limits=limits))
@@ -73,9 +73,12 @@ def _columns(row: Sequence[str]) -> Sequence[str]:
 
 
 def _parse_row(
-    number: int, row: Sequence[str], *, columns: Sequence[str], defaults: Parameters, limits: Limits
+    number: int, row: Sequence[str], *, columns: Sequence[str] | None, defaults: Parameters, limits: Limits
 ) -> Record | RecordError:
     place = Place(f"row {number}", separator=": ")
+    if columns is None:
+        only = {"text": row[0] if row else ""}
+        return parse_record(only, place=place, defaults=defaults, limits=limits)
     if len(row) != len(columns):
         return RecordError(None, f"{place}: {_wrong_width(row, columns)}")
     cells = dict(zip(columns, row, strict=True))
@@ -95,9 +98,7 @@ def _fields(cells: Mapping[str, str], *, place: Place) -> dict[str, object]:
 
 
 def _wrong_width(row: Sequence[str], columns: Sequence[str]) -> str:
-    if not row:
-        return "expected a text, got an empty row"
     expected = f"expected {len(columns)} column{'s' if len(columns) > 1 else ''}, got {len(row)}"
     if len(row) < len(columns):
         return expected
-    return f"{expected}; put quotes around a text that holds commas, or name the columns in a header row"
+    return f"{expected}; put quotes around a text that holds commas"

@@ -5,6 +5,7 @@ The name is that of the class. A whole answer that is an error and an error in o
 
 from absa_server.errors import (
     AbsaError,
+    ClientLeft,
     DeadlineExceeded,
     EngineFailed,
     InvalidModel,
@@ -23,6 +24,7 @@ STATUS_OF = {
     PayloadTooLarge: 413,
     UnsupportedMediaType: 415,
     Overloaded: 429,
+    ClientLeft: 499,
     EngineFailed: 500,
     InvalidModel: 500,
     DeadlineExceeded: 503,

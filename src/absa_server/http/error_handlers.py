@@ -14,11 +14,10 @@ from starlette.responses import Response
 
 from absa_server.errors import AbsaError
 from absa_server.http.error_bodies import error_body
+from absa_server.http.media_types import JSON
 from absa_server.http.middleware import request_id_of
 
 logger = logging.getLogger(__name__)
-
-_JSON = "application/json"
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -30,21 +29,23 @@ def add_error_handlers(app: FastAPI) -> None:
 def error_response(fields: dict[str, object], *, request_id: str, headers: dict[str, str] | None = None) -> Response:
     """`fields` (code, type, message and what else is known) as a response."""
     body = orjson.dumps(fields | {"request_id": request_id})
-    return Response(body, status_code=int(str(fields["code"])), media_type=_JSON, headers=headers)
+    return Response(body, status_code=int(str(fields["code"])), media_type=JSON, headers=headers)
 
 
 async def _answer_absa_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, AbsaError):  # for the type checker: starlette hands over what was registered
         raise error
-    if error.__cause__ is not None:
-        logger.warning("request_failed", extra={"type": type(error).__name__, "cause": repr(error.__cause__)[:500]})
     fields = error_body(error)
+    request_id = request_id_of(request.scope)
+    if int(str(fields["code"])) >= 500:
+        details = {"request_id": request_id, "type": fields["type"], "message_to_caller": error.message}
+        logger.warning("request_failed", extra=details, exc_info=error.__cause__ and error)
     retry_after_s = getattr(error, "retry_after_s", None)
     headers = None
     if retry_after_s is not None:
         fields["retry_after_s"] = retry_after_s
         headers = {"Retry-After": str(retry_after_s)}
-    return error_response(fields, request_id=request_id_of(request.scope), headers=headers)
+    return error_response(fields, request_id=request_id, headers=headers)
 
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ rendered in a thread, because `/ping` is answered by the same loop.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from starlette.responses import Response
 
 from absa_server.absa.pipeline import Pipeline
 from absa_server.errors import InvalidRequest
-from absa_server.http.body import read_body
+from absa_server.http.body import ended_by_disconnect, read_body
 from absa_server.http.limits import Limits
 from absa_server.http.media_types import default_type, negotiate, request_type
 from absa_server.http.offloaded_parsing import OFFLOAD_BYTES, ParserProcess
@@ -26,7 +27,9 @@ from absa_server.serving.service import Service
 from absa_server.telemetry.prometheus import Metrics
 from absa_server.types import Analysis, Record
 
-_RENDERED_INLINE_CHARS = 100_000
+# Answers up to this size are written on the event loop, in about a millisecond; the way to a thread costs a tenth.
+_INLINE_CHARS = 100_000
+_INLINE_ASPECTS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,9 @@ class Invocations:
         self._metrics = metrics
         self._options = options
         self._parser = ParserProcess()
-        # One thread: the child process parses one body at a time.
-        self._bulk = ThreadPoolExecutor(1, thread_name_prefix="bulk")
+        # One thread: the child process parses one body at a time. Answers do not wait for bodies.
+        self._parse_thread = ThreadPoolExecutor(1, thread_name_prefix="parse")
+        self._renderer = ThreadPoolExecutor(1, thread_name_prefix="render")
 
     async def answer(self, request: Request) -> Response:
         """The analyses of the request's texts, in the type that its Accept header asks for."""
@@ -57,10 +61,12 @@ class Invocations:
         media_type = negotiate(request.headers.get("accept"), default)
         with self._service.permit():
             pipeline = self._service.slot.require().pipeline
-            body = await read_body(request, max_bytes=self._options.max_payload_bytes)
-            parsed = await self._parse(body, content_type, request.headers.get(CUSTOM_ATTRIBUTES))
-            results = await self._results(pipeline, parsed)
-            content = await self._render(results, parsed, media_type, pipeline)
+            async with self._service.deadline():
+                body = await read_body(request, max_bytes=self._options.max_payload_bytes)
+                async with ended_by_disconnect(request):
+                    parsed = await self._parse(body, content_type, request.headers.get(CUSTOM_ATTRIBUTES))
+                    results = await self._results(pipeline, parsed)
+                    content = await self._write(results, parsed, media_type, pipeline)
         return Response(content, media_type=media_type)
 
     async def _parse(self, body: list[bytes], content_type: str | None, attributes: str | None) -> ParsedRequest:
@@ -76,7 +82,7 @@ class Invocations:
             limits=limits,
             timeout_s=self._options.request_timeout_s,
         )
-        return await asyncio.get_running_loop().run_in_executor(self._bulk, parse)
+        return await asyncio.get_running_loop().run_in_executor(self._parse_thread, parse)
 
     async def _results(self, pipeline: Pipeline, parsed: ParsedRequest) -> list[Result]:
         """One result a record, in order: records that could not be read keep their error."""
@@ -85,18 +91,16 @@ class Invocations:
         results: list[Result] = [next(analyses) if isinstance(record, Record) else record for record in parsed.records]
         if parsed.shape == "single" and isinstance(results[0], InvalidRequest):
             raise results[0]
-        self._count(results)
         return results
 
-    def _count(self, results: Sequence[Result]) -> None:
-        analyses = [result for result in results if isinstance(result, Analysis)]
-        polarities = [aspect.polarity or "none" for analysis in analyses for aspect in analysis.aspects]
-        self._metrics.record_results(texts=len(analyses), errors=len(results) - len(analyses), polarities=polarities)
-
-    async def _render(
+    async def _write(
         self, results: Sequence[Result], parsed: ParsedRequest, media_type: str, pipeline: Pipeline
     ) -> bytes:
-        write = partial(
+        """The answer's body, counted in the metrics; in a thread when it is large."""
+        analyses = [result for result in results if isinstance(result, Analysis)]
+        aspects = sum(len(analysis.aspects) for analysis in analyses)
+        chars = sum(len(record.text) for record in parsed.records if isinstance(record, Record))
+        render_all = partial(
             render,
             results,
             parsed,
@@ -104,11 +108,20 @@ class Invocations:
             text_by_default=pipeline.is_aspect_only,
             repeat_parameters=pipeline.is_aspect_only,
         )
-        if sum(len(record.text) for record in parsed.records if isinstance(record, Record)) <= _RENDERED_INLINE_CHARS:
-            return write()
-        return await asyncio.get_running_loop().run_in_executor(self._bulk, write)
+        count_all = partial(self._count, analyses, errors=len(results) - len(analyses))
+        if aspects <= _INLINE_ASPECTS and chars <= _INLINE_CHARS:
+            count_all()
+            return render_all()
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._renderer, count_all)
+        return await loop.run_in_executor(self._renderer, render_all)
+
+    def _count(self, analyses: Sequence[Analysis], *, errors: int) -> None:
+        polarities = Counter(aspect.polarity or "none" for analysis in analyses for aspect in analysis.aspects)
+        self._metrics.record_results(texts=len(analyses), errors=errors, polarities=polarities)
 
     def close(self) -> None:
-        """Ends the child process and the thread."""
-        self._bulk.shutdown(wait=True, cancel_futures=True)
-        self._parser.close()
+        """Ends the child process and the threads."""
+        self._parser.close()  # ends a body in work, too
+        self._parse_thread.shutdown(wait=True, cancel_futures=True)
+        self._renderer.shutdown(wait=True, cancel_futures=True)

@@ -3,6 +3,7 @@
 Pure ASGI: starlette's BaseHTTPMiddleware costs a task a request and breaks cancellation.
 """
 
+import asyncio
 import logging
 import time
 import uuid
@@ -18,6 +19,17 @@ REQUEST_ID_HEADER = b"x-request-id"
 # Asked for every few seconds by platform and collectors: a log line for each would bury the others.
 _QUIET_PATHS = {"/ping", "/metrics"}
 _UNKNOWN_ROUTE = "unknown"
+
+_CRASHED: dict[str, object] = {
+    "code": 500,
+    "type": "InternalServerError",
+    "message": "the server failed; its log has the cause under this request_id",
+}
+_STOPPING: dict[str, object] = {
+    "code": 503,
+    "type": "ServiceUnavailable",
+    "message": "the server is stopping and this request took longer than it may still take; send it again",
+}
 
 
 def request_id_of(scope: Scope) -> str:
@@ -50,10 +62,15 @@ class RequestMiddleware:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:
+            # The server is stopping and this request outlasted its drain time.
+            if status == 0:
+                await _send_error(send_with_id, request_id, _STOPPING)
+            raise
         except Exception:
             logger.exception("request_crashed", extra={"request_id": request_id, "path": scope["path"]})
             if status == 0:
-                await _send_server_error(send_with_id, request_id)
+                await _send_error(send_with_id, request_id, _CRASHED)
         finally:
             self._record(scope, status, time.perf_counter() - started, request_id)
 
@@ -73,13 +90,7 @@ class RequestMiddleware:
             )
 
 
-async def _send_server_error(send: Send, request_id: str) -> None:
-    fields = {
-        "code": 500,
-        "type": "InternalServerError",
-        "message": "the server failed; its log has the cause under this request_id",
-        "request_id": request_id,
-    }
+async def _send_error(send: Send, request_id: str, error: dict[str, object]) -> None:
     headers = [(b"content-type", b"application/json")]
-    await send({"type": "http.response.start", "status": 500, "headers": headers})
-    await send({"type": "http.response.body", "body": orjson.dumps(fields)})
+    await send({"type": "http.response.start", "status": error["code"], "headers": headers})
+    await send({"type": "http.response.body", "body": orjson.dumps(error | {"request_id": request_id})})

@@ -110,7 +110,8 @@ def _aspect(aspect: Aspect, in_unit: Callable[[int], int]) -> dict[str, object]:
         fields["label"] = aspect.label
     if aspect.polarity is not None:
         fields["polarity_score"] = _rounded(aspect.polarity_score)
-        fields["scores"] = {name: _rounded(score) for name, score in (aspect.scores or {}).items()}
+    if aspect.scores is not None:
+        fields["scores"] = {name: _rounded(score) for name, score in aspect.scores.items()}
     return fields
 
 

@@ -43,15 +43,15 @@ def parse_request(
 ) -> ParsedRequest:
     """The records of `body` in order, each with the parameters that hold for it.
 
-    `custom_attributes` is not read for JSON, which has a place for parameters. Raises `UnsupportedMediaType`, and
-    `InvalidRequest` for a malformed body, a wrong shape, unknown names, too many records, and a bad single record.
+    `custom_attributes` is not read for a JSON object: that has a place for parameters. Raises `UnsupportedMediaType`
+    and `InvalidRequest` for a malformed body, a wrong shape, unknown names, too many records, and a bad single record.
     """
     media_type = request_type(content_type)
     body = without_byte_order_mark(body)
     if not body:
         raise InvalidRequest(f"body: expected {media_type}, got an empty body")
     if media_type == JSON:
-        return _parse_json(load_json(body, path="body"), limits=limits)
+        return _parse_json(load_json(body, path="body"), custom_attributes, limits=limits)
     parameters = parse_custom_attributes(custom_attributes)
     if media_type == JSON_LINES:
         return ParsedRequest("lines", _parse_lines(body, parameters=parameters, limits=limits), parameters, JSON_LINES)
@@ -64,11 +64,11 @@ def parse_request(
     return _single(text, place=Place(), parameters=parameters, media_type=media_type, limits=limits)
 
 
-def _parse_json(value: object, *, limits: Limits) -> ParsedRequest:
+def _parse_json(value: object, custom_attributes: str | None, *, limits: Limits) -> ParsedRequest:
     if isinstance(value, str):
-        return _single(value, place=Place(), limits=limits)
+        return _single(value, place=Place(), parameters=parse_custom_attributes(custom_attributes), limits=limits)
     if isinstance(value, list):
-        return _list(value, name="body", parameters=DEFAULTS, limits=limits)
+        return _list(value, name="body", parameters=parse_custom_attributes(custom_attributes), limits=limits)
     if isinstance(value, dict):
         return _parse_object(value, limits=limits)
     raise InvalidRequest(f"body: expected an object, a list or a string, got {kind_of(value)}")

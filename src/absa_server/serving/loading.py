@@ -33,6 +33,7 @@ class EngineOptions:
     engine: EngineName = "auto"
     threads: int = 0
     batch_tokens: int = 4096
+    max_aspects: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def _build(artifact: Artifact, options: EngineOptions, engines: list[Engine]) ->
     sentiment = _sentiment_stage(artifact, artifact.sentiment, options, engines) if artifact.sentiment else None
     is_joint = artifact.tag_set is not None and artifact.tag_set.is_joint
     rater = sentiment or (JointStage(aspect) if aspect and is_joint else None)
-    return Pipeline(aspect, rater, artifact.options.output)
+    return Pipeline(aspect, rater, artifact.options.output, options.max_aspects)
 
 
 def _aspect_stage(
@@ -134,13 +135,15 @@ def _runner(checkpoint: Checkpoint, options: EngineOptions, engines: list[Engine
 
 def _self_test(pipeline: Pipeline) -> None:
     """A model that cannot answer one sentence is found now, not by the first caller. Raises `InvalidModel`."""
-    record = _SELF_TEST if pipeline.aspect else _SELF_TEST_GIVEN
+    # The given aspect as well: a tagger that finds nothing here would leave the second stage untried.
+    records = [_SELF_TEST] * (pipeline.aspect is not None) + [_SELF_TEST_GIVEN] * (pipeline.rater is not None)
     try:
-        [analysis] = pipeline.analyze([record])
+        analyses = pipeline.analyze(records)
     except Exception as error:  # whatever a broken model makes its engine or decoder raise
         raise InvalidModel(f"the model loads but fails on a plain sentence: {error}") from error
-    if isinstance(analysis, Exception):
-        raise InvalidModel(f"the model loads but refuses a plain sentence: {analysis}")
+    refusals = [analysis for analysis in analyses if isinstance(analysis, Exception)]
+    if refusals:
+        raise InvalidModel(f"the model loads but refuses a plain sentence: {refusals[0]}")
 
 
 def _close(engines: list[Engine]) -> None:

@@ -8,9 +8,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from absa_server.absa.pipeline import Pipeline
@@ -67,13 +67,21 @@ class Service:
         stop = Stop(self._clock() + self._limits.request_timeout_s, self._clock)
         work = asyncio.get_running_loop().run_in_executor(self._executor, pipeline.analyze, records, stop.check)
         try:
-            return await asyncio.wait_for(work, self._limits.request_timeout_s)
-        except TimeoutError:
-            raise self._too_late() from None
+            async with self.deadline():
+                return await work
         except Stopped:
             raise self._too_late() from None
         finally:
             stop.set()
+
+    @asynccontextmanager
+    async def deadline(self) -> AsyncIterator[None]:
+        """Cancels what is awaited inside when a request's time is over. Raises `DeadlineExceeded` then."""
+        try:
+            async with asyncio.timeout(self._limits.request_timeout_s):
+                yield
+        except TimeoutError:
+            raise self._too_late() from None
 
     def _too_late(self) -> DeadlineExceeded:
         return DeadlineExceeded(

@@ -1,6 +1,6 @@
 """The server's metrics, in one registry that `GET /metrics` renders. Units are in the names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -54,12 +54,12 @@ class Metrics:
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def record_results(self, *, texts: int, errors: int, polarities: list[str]) -> None:
-        """The content of one answer; `polarities` has "none" for an aspect that was not rated."""
+    def record_results(self, *, texts: int, errors: int, polarities: Mapping[str, int]) -> None:
+        """The content of one answer; `polarities` counts aspects, as "none" those that were not rated."""
         self._texts.inc(texts)
         self._record_errors.inc(errors)
-        for polarity in polarities:
-            self._aspects.labels(polarity).inc()
+        for polarity, count in polarities.items():
+            self._aspects.labels(polarity).inc(count)
 
     def render(self) -> bytes:
         """The registry in Prometheus' text format."""
