@@ -17,6 +17,9 @@ from transformers import BertConfig, BertModel
 from absa_server.training.records import LabelledReview
 from absa_server.training.sentences import write_reviews
 
+# Words that tests name, so frequent that they stay whole whatever the grammar comes to hold.
+WHOLE_WORDS = "the soup fish life was good bad hot"
+
 
 @pytest.fixture(scope="session")
 def reviews() -> list[LabelledReview]:
@@ -28,7 +31,7 @@ def reviews() -> list[LabelledReview]:
 def encoder(tmp_path_factory: pytest.TempPathFactory, reviews: list[LabelledReview]) -> Path:
     """The folder of an encoder of two narrow layers, untrained, whose words are those of the reviews."""
     folder = tmp_path_factory.mktemp("encoder")
-    tokenizer = published_tokenizer([review.text for review in reviews])
+    tokenizer = published_tokenizer([review.text for review in reviews] + [WHOLE_WORDS] * 1000)
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {"tokenizer_class": "BertTokenizer", "model_max_length": 512, "name_or_path": "somewhere"}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")

@@ -48,9 +48,16 @@ def _sentences(rng: random.Random) -> str:
 
 def _sentence(domain: str, rng: random.Random) -> str:
     marked = review_grammar().draw("sentence", Context(domain, domain, "0"), rng)
-    marked = MANY.sub(lambda said: f"{said[1]} {'were' if said[2] == 'was' else 'are'}", marked)
+    marked = _agree(marked)
     marked = re.sub(r"\s+([,.;:!?])", r"\1", marked).replace(" 've", "'ve").replace(" 'll", "'ll")
     return re.sub(r"(?:^|(?<=[.!?] ))\[?[a-z]", lambda start: start[0].upper(), marked)
+
+
+def _agree(marked: str) -> str:
+    """The little grammar that the phrases leave open: we was, I were, sandwichs."""
+    marked = MANY.sub(lambda said: f"{said[1]} {'were' if said[2] == 'was' else 'are'}", marked)
+    marked = re.sub(r"(?<!and )\bI were\b", "I was", marked)
+    return re.sub(r"(?<=[cs]h)s\b", "es", marked)
 
 
 def _is_natural(marked: str, review: LabelledReview) -> bool:
