@@ -28,8 +28,7 @@ class Example:
 def aspect_examples(reviews: Iterable[LabelledReview], tokenizer: Tokenizer) -> list[Example]:
     """Tagged examples, more than one for a text longer than the tokenizer's limit.
 
-    Every sub-word of a term is tagged, not its first one alone: that was measured to be as good, and no sub-word
-    learns to be ignored.
+    Every sub-word of a term is tagged, not its first one alone, so that no sub-word learns to be ignored.
     """
     reviews = list(reviews)
     encodings = tokenizer.encode_batch([review.text for review in reviews])

