@@ -88,7 +88,7 @@ COMPILE = $(BIN)/pip-compile --quiet --no-header --strip-extras --generate-hashe
 	--extra torch --extra slow-tokenizers
 lock: $(INSTALLED_DEV)  ## resolve pyproject.toml into requirements.lock and requirements-dev.lock
 	$(COMPILE) --output-file requirements.lock pyproject.toml
-	$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) --extra int8 --extra local-sagemaker --extra plan --extra deploy --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 	sed -i -e '/^# WARNING/,$$d' -e '1i # Written by `make lock` from pyproject.toml.' requirements.lock requirements-dev.lock
 
 clean:  ## delete the environment, the demo models and every cache
