@@ -1,0 +1,20 @@
+"""What the two caches count. Figures only; how they are exported is others' business."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DiskStats:
+    """What this process did since it opened the cache, and what the cache holds now (all processes together)."""
+
+    hits: int = 0
+    misses: int = 0
+    fills: int = 0
+    fill_failures: int = 0
+    damaged: int = 0
+    evictions: int = 0
+    evicted_bytes: int = 0
+    fill_seconds: float = 0.0
+    age_at_eviction_s: float = 0.0
+    entries: int = 0
+    used_bytes: int = 0
