@@ -18,3 +18,27 @@ class DiskStats:
     age_at_eviction_s: float = 0.0
     entries: int = 0
     used_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryStats:
+    """What the memory cache did since it was made, and what it holds now.
+
+    A request is a hit (it was there), shared (another's load was under way) or a miss (its own load).
+    """
+
+    hits: int = 0
+    shared: int = 0
+    misses: int = 0
+    loads: int = 0
+    load_failures: int = 0
+    load_seconds: float = 0.0
+    evictions: int = 0
+    evicted_bytes: int = 0
+    reclaimed_bytes: int = 0
+    close_seconds: float = 0.0
+    age_at_eviction_s: float = 0.0
+    entries: int = 0
+    leased: int = 0
+    waiting: int = 0
+    used_bytes: int = 0

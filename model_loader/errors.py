@@ -7,7 +7,8 @@
     CacheError
     ├── CacheTooSmall     larger than the whole budget: it never fits
     ├── CacheBusy         it would fit, but all that could be evicted is in use
-    └── DiskFull          the file system has no room
+    ├── DiskFull          the file system has no room
+    └── CacheClosed       the server is stopping
 
 Each message tells the artifact's owner what to change.
 """
@@ -30,7 +31,7 @@ class ArtifactCorrupt(ArtifactError):
 
 
 class CacheError(Exception):
-    """Root of the caches' tree: a shortage of room, never a fault of the artifact."""
+    """Root of the caches' tree: never a fault of the artifact."""
 
 
 class CacheTooSmall(CacheError):
@@ -43,3 +44,7 @@ class CacheBusy(CacheError):
 
 class DiskFull(CacheError):
     """The file system has no room, whatever is evicted."""
+
+
+class CacheClosed(CacheError):
+    """Nothing is loaded any more."""

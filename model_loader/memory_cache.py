@@ -1,0 +1,307 @@
+"""What is loaded, in memory, within a budget of bytes: the least recently used goes first, what is in use never.
+
+Every change of state happens in `_admit` and `_decide`, with the lock held; they return the work to do after it: loads,
+closings, answers to those who wait. Knows neither files nor what is loaded.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Generic
+
+from model_loader.cache_stats import MemoryStats
+from model_loader.errors import CacheBusy, CacheClosed, CacheError
+from model_loader.memory_entry import Entry, Footprint, MemoryLease, State, T, abandon
+from model_loader.memory_shelf import Shelf
+from model_loader.memory_work import Work
+from model_loader.recent_failures import RecentFailures
+
+logger = logging.getLogger(__name__)
+
+
+class MemoryCache(Generic[T]):
+    """Thread-safe; no method but `lease` and `close` waits for anything.
+
+    Loads run in `executor`, as many side by side as it has threads. `size_of` tells the bytes a loaded value takes,
+    `close_value` frees it and returns the bytes it gave back. A failed load is remembered for `failure_memory_s`.
+    """
+
+    def __init__(
+        self,
+        budget_bytes: int,
+        *,
+        executor: Executor,
+        size_of: Callable[[T], int],
+        close_value: Callable[[T], int],
+        failure_memory_s: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.budget_bytes = budget_bytes
+        self._executor = executor
+        self._size_of = size_of
+        self._close_value = close_value
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._shelf: Shelf[T] = Shelf(budget_bytes)
+        self._failures = RecentFailures(failure_memory_s, clock)
+        self._is_closed = False
+        self._stats = MemoryStats()
+        # Not the executor of the loads: freeing must not wait behind one.
+        self._closer = ThreadPoolExecutor(1, thread_name_prefix="cache-close")
+
+    def request(self, key: str, load: Callable[[], T], footprint: Footprint) -> "Future[MemoryLease[T]]":
+        """A lease of `key`, as soon as it is loaded and there is room; cancelling it cancels nothing for others.
+
+        The future fails with what `load` raised, with `CacheTooSmall` when it can never fit (nobody is evicted then),
+        or with `CacheClosed`. Whoever stops waiting calls `abandon`.
+        """
+        future: Future[MemoryLease[T]] = Future()
+        with self._lock:
+            work = self._admit(key, load, footprint, future)
+        self._carry_out(work)
+        return future
+
+    def lease(
+        self, key: str, load: Callable[[], T], footprint: Footprint, *, timeout_s: float | None = None
+    ) -> MemoryLease[T]:
+        """As `request`, waited for. Raises `CacheBusy` when neither room nor the load came within `timeout_s`."""
+        future = self.request(key, load, footprint)
+        try:
+            return future.result(timeout_s)
+        except TimeoutError as error:
+            if future.done() and future.exception() is error:  # the load's own
+                raise
+            abandon(future)
+            raise CacheBusy(f"{key}: no room, or not loaded, within {timeout_s} s: {self!r}") from None
+
+    def pin(self, key: str) -> None:
+        """From now on `key` is not evicted, whether it is loaded or not yet, until it is retired."""
+        with self._lock:
+            self._shelf.pinned.add(key)
+
+    def retire(self, key: str) -> "Future[int] | None":
+        """Takes `key` out: new requests load anew, those in flight finish, then it is closed.
+
+        The future tells the bytes that closing gave back; None when there is no such key.
+        """
+        with self._lock:
+            self._failures.forget(key)
+            self._shelf.pinned.discard(key)
+            entry = self._shelf.retire(key)
+            work = self._decide(Work())
+        self._carry_out(work)
+        return entry.closed if entry else None
+
+    def stats(self) -> MemoryStats:
+        """Counts since the start, and the state now."""
+        with self._lock:
+            held = list(self._shelf)
+            return replace(
+                self._stats,
+                entries=sum(entry.state is State.READY for entry in held),
+                leased=sum(entry.leases > 0 for entry in held),
+                waiting=sum(entry.is_pending for entry in held),
+                used_bytes=self._shelf.used_bytes,
+            )
+
+    def keys(self) -> list[str]:
+        """What could answer now, least recently used first."""
+        with self._lock:
+            return [entry.key for entry in self._shelf if entry.state is State.READY and not entry.is_retired]
+
+    def close(self) -> None:
+        """Refuses all who wait, closes what is idle, then returns; the rest is closed when its load or lease ends."""
+        with self._lock:
+            self._is_closed = True
+            for entry in self._shelf:
+                self._shelf.retire_entry(entry)
+            work = self._decide(Work())
+        self._carry_out(work)
+        self._closer.shutdown(wait=True)
+
+    def _admit(
+        self, key: str, load: Callable[[], T], footprint: Footprint, future: "Future[MemoryLease[T]]"
+    ) -> Work[T]:
+        """A request is one of these, in this order:
+
+        1. The cache is closed: refused.
+        2. Loaded: leased.
+        3. On its way for another: it joins those who wait.
+        4. Failed a moment ago: refused with the same failure.
+        5. Larger than all that could ever be free: refused, and nobody is evicted.
+        6. Else it waits for room, which `_decide` may find at once.
+        """
+        if self._is_closed:
+            return Work([(future, CacheClosed("the server is stopping; nothing is loaded any more"))])
+        entry = self._shelf.get(key)
+        if entry is not None:
+            is_ready = entry.state is State.READY
+            self._count(hits=int(is_ready), shared=int(not is_ready))
+            entry.used_at_s = self._clock()
+            entry.waiters.append(future)
+            return self._grant(entry, Work()) if is_ready else Work()
+        self._count(misses=1)
+        refusal = self._failures.get(key) or self._shelf.too_small(key, footprint.peak_bytes)
+        if refusal is not None:
+            return Work([(future, refusal)])
+        self._shelf.add(Entry(key, load, footprint, self._clock(), waiters=[future]))
+        return self._decide(Work())
+
+    def _decide(self, work: Work[T]) -> Work[T]:
+        """Brings the state to rest, with the lock held, and adds what that calls for:
+
+        1. What is retired and idle is closed; what is retired and has not begun to load is dropped.
+        2. While more is used than the budget (a load took more than predicted), the idle are evicted.
+        3. Each waiting load, longest unused first, starts if there is room or evicting the idle makes it; else nobody
+           is evicted for it and it goes on waiting. One that nobody waits for is dropped.
+        """
+        for entry in self._shelf:
+            if entry.is_retired:
+                self._end(entry, work)
+        excess = self._shelf.used_bytes - self._shelf.leaving_bytes - self.budget_bytes
+        if excess > 0:
+            for victim in self._shelf.victims(excess) or self._shelf.idle():
+                self._evict(victim)
+                work.closings.append(victim)
+        for entry in self._shelf:
+            if entry.is_pending and not entry.is_retired:
+                self._start_if_room(entry, work)
+        return work
+
+    def _grant(self, entry: Entry[T], work: Work[T]) -> Work[T]:
+        """A lease for each who waits for what is loaded."""
+        waiters, entry.waiters = entry.waiters, []
+        entry.leases += len(waiters)
+        if entry.value is not None:
+            work.answers += [(one, MemoryLease(entry.key, entry.value, self._releaser(entry))) for one in waiters]
+        return work
+
+    def _end(self, entry: Entry[T], work: Work[T]) -> None:
+        if entry.is_pending:
+            self._shelf.drop(entry)
+            error = CacheClosed(f"{entry.key} was unloaded before it was loaded")
+            work.answers += [(waiter, error) for waiter in entry.waiters]
+            work.dropped.append(entry)
+        elif entry.is_idle:
+            self._shelf.leave(entry)
+            work.closings.append(entry)
+
+    def _start_if_room(self, entry: Entry[T], work: Work[T]) -> None:
+        entry.waiters = [waiter for waiter in entry.waiters if not waiter.cancelled()]
+        if not entry.waiters:
+            self._shelf.drop(entry)
+            return
+        missing = self._shelf.used_bytes + entry.footprint.peak_bytes - self.budget_bytes
+        if missing > 0 and self._shelf.leaving_bytes > 0:
+            return  # what is being closed may suffice; its end decides again
+        victims = self._shelf.victims(missing)
+        if victims is None:
+            return
+        for victim in victims:
+            self._evict(victim)
+            # Its bytes are promised to this load, which closes it before it begins: together they stay in the budget.
+            self._shelf.left(victim)
+        self._shelf.recount(entry, entry.footprint.peak_bytes)
+        entry.state = State.LOADING
+        work.starts.append((entry, victims))
+
+    def _evict(self, victim: Entry[T]) -> None:
+        age_s = self._clock() - victim.used_at_s
+        self._count(evictions=1, evicted_bytes=victim.counted_bytes, age_at_eviction_s=age_s)
+        self._shelf.leave(victim)
+
+    def _carry_out(self, work: Work[T]) -> None:
+        """With the lock given back: answering runs others' callbacks, closing and starting may take long."""
+        work.tell()
+        for entry in work.closings:
+            try:
+                self._closer.submit(self._close_entry, entry)
+            except RuntimeError:  # the cache was closed meanwhile, and the last lease has just ended
+                self._close_entry(entry)
+        for entry, victims in work.starts:
+            try:
+                self._executor.submit(self._load_entry, entry, victims)
+            except RuntimeError as error:
+                for victim in victims:
+                    self._close_entry(victim)
+                self._settle_failure(entry, CacheClosed(f"the server is stopping ({error})"))
+
+    def _load_entry(self, entry: Entry[T], victims: list[Entry[T]]) -> None:
+        for victim in victims:
+            self._close_entry(victim)
+        started = time.monotonic()
+        try:
+            value = entry.load()
+        except Exception as error:
+            self._settle_failure(entry, error)
+        except BaseException as error:  # settles the waiters, whatever ends this thread
+            self._settle_failure(entry, CacheError(f"loading {entry.key} was ended by {type(error).__name__}"))
+            raise
+        else:
+            self._settle_load(entry, value, time.monotonic() - started)
+
+    def _settle_load(self, entry: Entry[T], value: T, seconds: float) -> None:
+        size_bytes = self._size_of(value)
+        work: Work[T] = Work()
+        with self._lock:
+            self._count(loads=1, load_seconds=seconds)
+            entry.value, entry.state = value, State.READY
+            self._shelf.recount(entry, size_bytes)
+            too_large = self._shelf.too_small(entry.key, size_bytes)
+            if too_large is None:
+                self._grant(entry, work)
+            else:
+                work.answers += [(waiter, too_large) for waiter in entry.waiters]
+                self._failures.add(entry.key, too_large)
+                self._shelf.retire_entry(entry)
+            self._decide(work)
+        self._carry_out(work)
+
+    def _settle_failure(self, entry: Entry[T], error: Exception) -> None:
+        with self._lock:
+            self._count(load_failures=1)
+            self._shelf.drop(entry)
+            self._failures.add(entry.key, error)
+            work = self._decide(Work([(waiter, error) for waiter in entry.waiters]))
+        self._carry_out(work)
+        entry.closed.set_result(0)
+
+    def _close_entry(self, entry: Entry[T]) -> None:
+        started = time.monotonic()
+        value, entry.value = entry.value, None
+        reclaimed = 0
+        try:
+            if value is not None:
+                reclaimed = self._close_value(value)
+        except Exception:
+            logger.exception("close_failed", extra={"key": entry.key})
+        with self._lock:
+            self._count(reclaimed_bytes=reclaimed, close_seconds=time.monotonic() - started)
+            self._shelf.left(entry)
+            work = self._decide(Work())
+        self._carry_out(work)
+        entry.closed.set_result(reclaimed)
+
+    def _releaser(self, entry: Entry[T]) -> Callable[[], None]:
+        is_held = True
+
+        def release() -> None:
+            nonlocal is_held
+            with self._lock:
+                entry.leases -= int(is_held)
+                is_held = False
+                work = self._decide(Work()) if entry.leases == 0 else Work()
+            self._carry_out(work)
+
+        return release
+
+    def _count(self, **more: float) -> None:
+        now = self._stats
+        self._stats = replace(now, **{name: getattr(now, name) + value for name, value in more.items()})
+
+    def __repr__(self) -> str:
+        with self._lock:
+            return f"MemoryCache({'closed; ' if self._is_closed else ''}{self._shelf})"
