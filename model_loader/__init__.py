@@ -1,9 +1,53 @@
-"""Artifacts as files: what a folder holds, how large it is, and whether it is what its maker packed.
+"""Artifacts: found in a store, brought here whole and verified, opened as files.
 
 Importable alone and generic in what is loaded: knows no ABSA, no HTTP, no torch and no environment variables.
 """
 
-from model_loader.errors import ArtifactCorrupt, ArtifactError, ArtifactInvalid, ArtifactMissing
+from model_loader.archive import Limits
+from model_loader.deadlines import Deadline
+from model_loader.directory_source import DirectorySource
+from model_loader.errors import (
+    ArchiveBroken,
+    ArchiveUnsafe,
+    ArtifactCorrupt,
+    ArtifactError,
+    ArtifactInvalid,
+    ArtifactMissing,
+    ArtifactReplaced,
+    ArtifactTooLarge,
+    DeadlineExceeded,
+    DiskFull,
+    NameInvalid,
+    StoreRefused,
+    StoreUnavailable,
+)
 from model_loader.folder import ArtifactFolder, open_folder
+from model_loader.refs import ModelRef
+from model_loader.sources import Fetched, FetchStats, Source, StoredFile, Version
 
-__all__ = ["ArtifactCorrupt", "ArtifactError", "ArtifactFolder", "ArtifactInvalid", "ArtifactMissing", "open_folder"]
+__all__ = [
+    "ArchiveBroken",
+    "ArchiveUnsafe",
+    "ArtifactCorrupt",
+    "ArtifactError",
+    "ArtifactFolder",
+    "ArtifactInvalid",
+    "ArtifactMissing",
+    "ArtifactReplaced",
+    "ArtifactTooLarge",
+    "Deadline",
+    "DeadlineExceeded",
+    "DirectorySource",
+    "DiskFull",
+    "FetchStats",
+    "Fetched",
+    "Limits",
+    "ModelRef",
+    "NameInvalid",
+    "Source",
+    "StoreRefused",
+    "StoreUnavailable",
+    "StoredFile",
+    "Version",
+    "open_folder",
+]
