@@ -41,7 +41,7 @@ def disk_budget_bytes(folder: Path, *, share: float) -> int:
 
 
 def resident_bytes(*, status: Path = _STATUS) -> int:
-    """This process's memory that is not backed by files (private and shared anonymous pages); 0 where nobody tells.
+    """Memory of this process that is not backed by files (private and shared anonymous pages); 0 where nobody tells.
 
     Pages of mapped model files are left out: the kernel takes them back when it needs them.
     """

@@ -273,6 +273,8 @@ def _name(key: str) -> str:
 def _disk_errors(key: str) -> Iterator[None]:
     try:
         yield
+    except DiskFull:
+        raise
     except Exception as error:
         if any(isinstance(one, OSError) and one.errno in _NO_SPACE for one in _chain(error)):
             raise DiskFull(f"no space left on the disk while writing {key}; give the cache a larger volume") from error

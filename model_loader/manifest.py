@@ -5,6 +5,7 @@ Reader and writer stand together, so that they cannot drift apart. Knows nothing
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -73,3 +74,24 @@ def verify_files(root: Path, entries: dict[str, FileEntry]) -> None:
             )
         if sha256_of(file) != entry.sha256:
             raise ArtifactCorrupt(f"{name} does not match its sha256 in {MANIFEST_NAME}; copy the artifact again")
+
+
+def check_fetched(root: Path, found: Mapping[str, FileEntry]) -> None:
+    """What `verify_files` checks, by sizes and digests that were taken while the files of `root` were written.
+
+    The manifest is optional, and may lie in a lone top folder. Raises `ArtifactCorrupt`.
+    """
+    tops = {name.split("/")[0] for name in found}
+    top = f"{tops.pop()}/" if MANIFEST_NAME not in found and len(tops) == 1 else ""
+    if f"{top}{MANIFEST_NAME}" not in found:
+        return
+    for name, entry in read_manifest(root / top).items():
+        if found.get(f"{top}{name}") != entry:
+            raise ArtifactCorrupt(
+                f"{name} is {_shown(found.get(f'{top}{name}'))}, {MANIFEST_NAME} says {_shown(entry)}; "
+                "pack or copy the artifact again"
+            )
+
+
+def _shown(entry: FileEntry | None) -> str:
+    return f"{entry.size_bytes:,} bytes with sha256 {entry.sha256}" if entry else "missing"

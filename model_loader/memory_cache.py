@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Generic
 
 from model_loader.cache_stats import MemoryStats
-from model_loader.errors import CacheBusy, CacheClosed, CacheError
-from model_loader.memory_entry import Entry, Footprint, MemoryLease, State, T, abandon
+from model_loader.errors import CacheClosed, CacheError
+from model_loader.memory_entry import Entry, Footprint, MemoryLease, State, T
 from model_loader.memory_shelf import Shelf
 from model_loader.memory_work import Work
 from model_loader.recent_failures import RecentFailures
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class MemoryCache(Generic[T]):
-    """Thread-safe; no method but `lease` and `close` waits for anything.
+    """Thread-safe; no method but `close` waits for anything.
 
     Loads run in `executor`, as many side by side as it has threads. `size_of` tells the bytes a loaded value takes,
     `close_value` frees it and returns the bytes it gave back. A failed load is remembered for `failure_memory_s`.
@@ -64,18 +64,16 @@ class MemoryCache(Generic[T]):
         self._carry_out(work)
         return future
 
-    def lease(
-        self, key: str, load: Callable[[], T], footprint: Footprint, *, timeout_s: float | None = None
-    ) -> MemoryLease[T]:
-        """As `request`, waited for. Raises `CacheBusy` when neither room nor the load came within `timeout_s`."""
-        future = self.request(key, load, footprint)
-        try:
-            return future.result(timeout_s)
-        except TimeoutError as error:
-            if future.done() and future.exception() is error:  # the load's own
-                raise
-            abandon(future)
-            raise CacheBusy(f"{key}: no room, or not loaded, within {timeout_s} s: {self!r}") from None
+    def join(self, key: str) -> "Future[MemoryLease[T]] | None":
+        """As `request` of what is loaded or on its way; None when it is neither."""
+        future: Future[MemoryLease[T]] = Future()
+        with self._lock:
+            entry = self._shelf.get(key)
+            if entry is None or self._is_closed:
+                return None
+            work = self._enter(entry, future)
+        self._carry_out(work)
+        return future
 
     def pin(self, key: str) -> None:
         """From now on `key` is not evicted, whether it is loaded or not yet, until it is retired."""
@@ -138,17 +136,20 @@ class MemoryCache(Generic[T]):
             return Work([(future, CacheClosed("the server is stopping; nothing is loaded any more"))])
         entry = self._shelf.get(key)
         if entry is not None:
-            is_ready = entry.state is State.READY
-            self._count(hits=int(is_ready), shared=int(not is_ready))
-            entry.used_at_s = self._clock()
-            entry.waiters.append(future)
-            return self._grant(entry, Work()) if is_ready else Work()
+            return self._enter(entry, future)
         self._count(misses=1)
         refusal = self._failures.get(key) or self._shelf.too_small(key, footprint.peak_bytes)
         if refusal is not None:
             return Work([(future, refusal)])
         self._shelf.add(Entry(key, load, footprint, self._clock(), waiters=[future]))
         return self._decide(Work())
+
+    def _enter(self, entry: Entry[T], future: "Future[MemoryLease[T]]") -> Work[T]:
+        is_ready = entry.state is State.READY
+        self._count(hits=int(is_ready), shared=int(not is_ready))
+        entry.used_at_s = self._clock()
+        entry.waiters.append(future)
+        return self._grant(entry, Work()) if is_ready else Work()
 
     def _decide(self, work: Work[T]) -> Work[T]:
         """Brings the state to rest, with the lock held, and adds what that calls for:
