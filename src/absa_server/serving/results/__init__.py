@@ -1,1 +1,1 @@
-"""Answers kept in S3: written to a spool on disk before they are sent, uploaded from there behind every request's back."""
+"""Answers kept in S3: put into a spool on disk before they are sent, and taken to the bucket from there."""

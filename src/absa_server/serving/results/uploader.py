@@ -42,7 +42,7 @@ class S3Objects:
         """`uri` is `s3://bucket/prefix`. Region, endpoint and credentials come from where boto3 finds them."""
         self._bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._client: "S3Client | None" = None
+        self._client: S3Client | None = None
 
     def put(self, key: str, body: bytes) -> None:
         """See `ObjectStore`. Raises botocore's errors."""
