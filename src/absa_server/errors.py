@@ -10,6 +10,7 @@
     ├── ModelNotReady           still loading, or failed to load
     ├── Overloaded              more waits than the server will queue
     ├── DeadlineExceeded        the answer would come too late
+    ├── ResultsUnavailable      the answer must be kept, and cannot be
     ├── EngineFailed            the engine raised while inferring
     └── ParserFailed            the process that reads large bodies died, or took too long
 
@@ -67,6 +68,14 @@ class Overloaded(AbsaError):
 
 class DeadlineExceeded(AbsaError):
     """The request's time ran out; what was left of its work is dropped."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ResultsUnavailable(AbsaError):
+    """The answer could not be put where answers have to be kept, so it is not sent."""
 
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message)

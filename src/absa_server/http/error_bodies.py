@@ -15,6 +15,7 @@ from absa_server.errors import (
     Overloaded,
     ParserFailed,
     PayloadTooLarge,
+    ResultsUnavailable,
     UnsupportedMediaType,
 )
 
@@ -30,6 +31,7 @@ STATUS_OF = {
     DeadlineExceeded: 503,
     ModelNotReady: 503,
     ParserFailed: 503,
+    ResultsUnavailable: 503,
 }
 
 

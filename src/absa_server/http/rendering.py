@@ -42,7 +42,7 @@ def render(
     base = request.parameters if is_list else DEFAULTS
     parts = [
         orjson.dumps(
-            _fields(result, record, base, text_by_default=text_by_default, repeat_parameters=repeat_parameters)
+            result_fields(result, record, base, text_by_default=text_by_default, repeat_parameters=repeat_parameters)
         )
         for result, record in zip(results, request.records, strict=True)
     ]
@@ -58,10 +58,10 @@ def _list(parts: Sequence[bytes], parameters: dict[str, object]) -> bytes:
     return b"".join([b'{"results":[', *separated, tail, b"}"])
 
 
-def _fields(
+def result_fields(
     result: Result, record: Record | RecordError, base: Parameters, *, text_by_default: bool, repeat_parameters: bool
 ) -> dict[str, object]:
-    """One text's answer, its keys in the order they are read in."""
+    """One text's answer as it is written in JSON, its keys in the order they are read in."""
     fields: dict[str, object] = {} if record.id is None else {"id": record.id}
     if isinstance(record, RecordError):
         return fields | {"error": _error(record)}

@@ -1,0 +1,67 @@
+"""What is kept of an answer: a line of JSON for each of its texts, put into the spool before the answer is sent.
+
+The lines hold what the caller saw, under the ids by which a caller, a log and a model's owner look for it. Whether the
+text itself is kept is its owner's choice: the hash alone joins a line to a text that somebody else holds.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+
+from absa_server.http.records import RecordError
+from absa_server.http.rendering import Result, result_fields
+from absa_server.http.requests import ParsedRequest
+from absa_server.serving.results.writer import SpoolWriter
+from absa_server.types import Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Which request was answered, when, how fast, and by what. `received_s` is Unix time."""
+
+    request_id: str
+    inference_id: str | None
+    received_s: float
+    seconds: float
+    models: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptResults:
+    """The answers' way into the spool. `with_text`: the texts themselves, not only their hashes."""
+
+    writer: SpoolWriter
+    with_text: bool
+
+    async def keep(self, results: Sequence[Result], request: ParsedRequest, occasion: Occasion) -> None:
+        """Returns when the answer is in the spool. Raises `ResultsUnavailable` where it must be and cannot."""
+        await self.writer.keep(kept_lines(results, request, occasion, with_text=self.with_text))
+
+
+def kept_lines(
+    results: Sequence[Result], request: ParsedRequest, occasion: Occasion, *, with_text: bool
+) -> list[bytes]:
+    """A line for each of the request's records, in their order; `record` counts them from 0."""
+    head: dict[str, object] = {
+        "request_id": occasion.request_id,
+        "inference_id": occasion.inference_id,
+        "received_at": datetime.fromtimestamp(occasion.received_s, UTC).isoformat(timespec="milliseconds"),
+        "milliseconds": round(occasion.seconds * 1000, 1),
+        "models": occasion.models,
+    }
+    lines = []
+    for number, (result, record) in enumerate(zip(results, request.records, strict=True)):
+        answer = result_fields(result, record, Parameters(), text_by_default=False, repeat_parameters=True)
+        answer.pop("text", None)
+        shown = {} if isinstance(record, RecordError) else _input(record.text, with_text=with_text)
+        lines.append(orjson.dumps(head | {"record": number} | shown | answer) + b"\n")
+    return lines
+
+
+def _input(text: str, *, with_text: bool) -> dict[str, object]:
+    # Lone surrogates are legal in JSON strings; they have no UTF-8 of their own.
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return {"input_sha256": digest, "text": text} if with_text else {"input_sha256": digest}
