@@ -11,6 +11,7 @@
     ├── Overloaded              more waits than the server will queue
     ├── DeadlineExceeded        the answer would come too late
     ├── EngineFailed            the engine raised while inferring
+    ├── UserCodeFailed          the model's own code/inference.py raised
     └── ParserFailed            the process that reads large bodies died, or took too long
 
 A message says what was expected, what came, where, and what follows; it never holds a traceback or the caller's text.
@@ -75,6 +76,14 @@ class DeadlineExceeded(AbsaError):
 
 class EngineFailed(AbsaError):
     """The engine raised. The message is for the caller; the cause goes to the log."""
+
+
+class UserCodeFailed(AbsaError):
+    """The artifact's own code raised. `status` is the one that it asked for, or 500."""
+
+    def __init__(self, message: str, *, status: int = 500) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ParserFailed(AbsaError):
