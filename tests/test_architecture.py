@@ -19,6 +19,7 @@ ALLOWED = {
     "absa": {"types", "errors"},
     "engines": {"types", "errors"},
     "telemetry": {"types", "errors"},
+    "user_code": {"types", "errors"},
     "serving": {"types", "errors", "absa", "engines", "telemetry", "model_loader"},
     "http": {"types", "errors", "absa", "serving", "telemetry"},
     # Held-out reviews are scored by the very pipeline that will serve the models.

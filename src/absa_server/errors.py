@@ -12,6 +12,7 @@
     ├── DeadlineExceeded        the answer would come too late
     ├── ResultsUnavailable      the answer must be kept, and cannot be
     ├── EngineFailed            the engine raised while inferring
+    ├── UserCodeFailed          the model's own code/inference.py raised
     └── ParserFailed            the process that reads large bodies died, or took too long
 
 A message says what was expected, what came, where, and what follows; it never holds a traceback or the caller's text.
@@ -84,6 +85,14 @@ class ResultsUnavailable(AbsaError):
 
 class EngineFailed(AbsaError):
     """The engine raised. The message is for the caller; the cause goes to the log."""
+
+
+class UserCodeFailed(AbsaError):
+    """The artifact's own code raised. `status` is the one that it asked for, or 500."""
+
+    def __init__(self, message: str, *, status: int = 500) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ParserFailed(AbsaError):

@@ -17,6 +17,7 @@ from absa_server.errors import (
     PayloadTooLarge,
     ResultsUnavailable,
     UnsupportedMediaType,
+    UserCodeFailed,
 )
 
 STATUS_OF = {
@@ -28,6 +29,7 @@ STATUS_OF = {
     ClientLeft: 499,
     EngineFailed: 500,
     InvalidModel: 500,
+    UserCodeFailed: 500,
     DeadlineExceeded: 503,
     ModelNotReady: 503,
     ParserFailed: 503,
@@ -38,4 +40,6 @@ STATUS_OF = {
 def error_body(error: AbsaError) -> dict[str, object]:
     """`code`, `type` and `message`, as clients see them; a class without a row has that of its nearest ancestor."""
     code = next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
+    if isinstance(error, UserCodeFailed):
+        code = error.status
     return {"code": code, "type": type(error).__name__, "message": error.message}
