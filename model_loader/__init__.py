@@ -6,6 +6,7 @@ Importable alone and generic in what is loaded: knows no ABSA, no HTTP, no torch
 from model_loader.archive import Limits
 from model_loader.deadlines import Deadline
 from model_loader.directory_source import DirectorySource
+from model_loader.download import fetch_current
 from model_loader.errors import (
     ArchiveBroken,
     ArchiveUnsafe,
@@ -49,5 +50,6 @@ __all__ = [
     "StoreUnavailable",
     "StoredFile",
     "Version",
+    "fetch_current",
     "open_folder",
 ]

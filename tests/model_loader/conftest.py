@@ -1,0 +1,84 @@
+"""A bucket of a real S3 server, and that server behind a proxy that fails as it is told."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from model_loader.s3_client import make_client
+from model_loader.s3_source import S3Options, S3Source
+from tests.faults.proxy import FaultProxy
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+# Small parts and short timeouts: tests have small objects and wait for failures.
+OPTIONS = S3Options(part_bytes=64 << 10, parallel=4, attempts=4)
+READ_TIMEOUT_S = 1.0
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> str:
+    """Where the real S3 server answers."""
+    url = os.environ.get("AWS_ENDPOINT_URL_S3")
+    if not url:
+        pytest.skip("needs a real S3 server: set AWS_ENDPOINT_URL_S3 and AWS credentials for it")
+    return url
+
+
+@pytest.fixture(scope="session")
+def s3(s3_url):
+    """A client that talks to the server itself."""
+    with closing(make_client(endpoint_url=s3_url, region="us-east-1")) as client:
+        yield client
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[str], "S3Client"]]:
+    """Makes clients for the server at a URL, with short timeouts, by the credentials of the environment then."""
+    with ExitStack() as stack:
+        yield lambda url: stack.enter_context(
+            closing(make_client(endpoint_url=url, region="us-east-1", read_timeout_s=READ_TIMEOUT_S))
+        )
+
+
+@pytest.fixture(scope="session")
+def bucket(s3) -> Iterator[str]:
+    """A bucket of this session, deleted with all it holds."""
+    name = f"absa-test-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(Bucket=name)
+    yield name
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
+        for entry in page.get("Contents", ()):
+            s3.delete_object(Bucket=name, Key=entry["Key"])
+    s3.delete_bucket(Bucket=name)
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A prefix of this test alone."""
+    return f"{uuid.uuid4().hex[:12]}/"
+
+
+@pytest.fixture
+def put(s3, bucket, prefix) -> Callable[..., None]:
+    """Puts an object below the test's prefix."""
+    return lambda name, data, **more: s3.put_object(Bucket=bucket, Key=prefix + name, Body=data, **more)
+
+
+@pytest.fixture
+def proxy(s3_url) -> Iterator[FaultProxy]:
+    """The server behind a proxy without rules yet."""
+    parts = urlsplit(s3_url)
+    with FaultProxy((parts.hostname, parts.port or 80)) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def source(proxy, bucket, prefix, connect) -> S3Source:
+    """The test's prefix as a source, through the proxy."""
+    return S3Source(connect(proxy.url), bucket, prefix, options=OPTIONS)
