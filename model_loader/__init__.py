@@ -8,6 +8,7 @@ from model_loader.deadlines import Deadline
 from model_loader.directory_source import DirectorySource
 from model_loader.disk_cache import DiskCache
 from model_loader.disk_entry import DiskLease
+from model_loader.download import fetch_current
 from model_loader.errors import (
     ArchiveBroken,
     ArchiveUnsafe,
@@ -69,5 +70,6 @@ __all__ = [
     "StoredFile",
     "Version",
     "abandon",
+    "fetch_current",
     "open_folder",
 ]

@@ -38,13 +38,9 @@ def _hash(algorithm: str) -> _Hash:
     return hashlib.new(algorithm, usedforsecurity=False)
 
 
-# The strongest first: one of them is enough.
-ALGORITHMS = ("sha256", "sha1", "md5", "crc32")
-
-
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """The digest that whoever stored the object claims for all of its bytes. `algorithm` is one of `ALGORITHMS`."""
+    """The digest that whoever stored an object claims for all its bytes; by `crc32` or an algorithm of hashlib."""
 
     algorithm: str
     digest: bytes

@@ -4,7 +4,6 @@ Links are refused wherever they stand below the store's folder: what one leads t
 """
 
 import errno
-import hashlib
 import os
 import stat
 import time
@@ -49,10 +48,9 @@ class DirectorySource:
         begin = time.monotonic()
         check_listing(version, limits)
         path = self._root / version.name
-        sha256 = hashlib.sha256()
         with self._unchanged(version, deadline), _translated(path):
             if version.kind == "archive":
-                blocks = _blocks(path, version.files[0], deadline, sha256)
+                blocks = _blocks(path, version.files[0], deadline)
                 files = unpack(blocks, into, uri=version.uri, limits=limits)
             else:
                 files = {one.path: _copy(path / one.path, one, into, deadline) for one in version.files}
@@ -61,7 +59,6 @@ class DirectorySource:
             received_bytes=version.size_bytes,
             written_bytes=sum(entry.size_bytes for entry in files.values()),
             seconds=time.monotonic() - begin,
-            sha256=sha256.hexdigest() if version.kind == "archive" else None,
         )
         return Fetched(files, stats)
 
@@ -121,13 +118,9 @@ def _copy(file: Path, stored: StoredFile, into: Path, deadline: Deadline) -> Fil
     return write_file(into / stored.path, _blocks(file, stored, deadline))
 
 
-def _blocks(
-    file: Path, stored: StoredFile, deadline: Deadline, digest: "hashlib._Hash | None" = None
-) -> Iterator[bytes]:
+def _blocks(file: Path, stored: StoredFile, deadline: Deadline) -> Iterator[bytes]:
     """The bytes of `file`, never of what a link leads to."""
     with open(os.open(file, _NO_FOLLOW), "rb", buffering=0) as stream:  # noqa: PTH123  pathlib cannot refuse links
         while block := stream.read(_BLOCK_BYTES):
             deadline.check(f"reading {stored.path}")
-            if digest is not None:
-                digest.update(block)
             yield block

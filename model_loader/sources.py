@@ -46,14 +46,13 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class FetchStats:
-    """What one fetch took. `sha256` is the archive's, as stored; None for a folder."""
+    """What one fetch took."""
 
     received_bytes: int
     written_bytes: int
     seconds: float
     requests: int = 0
     retries: int = 0
-    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,13 @@ from fastapi import FastAPI
 from absa_server.engines.cores import available_cores
 from absa_server.http.error_handlers import add_error_handlers
 from absa_server.http.invocations import InvocationOptions, Invocations
+from absa_server.http.kept_results import KeptResults
 from absa_server.http.limits import Limits
 from absa_server.http.middleware import RequestMiddleware
 from absa_server.http.routes import create_router
 from absa_server.serving.loading import EngineOptions, load_model
 from absa_server.serving.model_slot import ModelSlot
+from absa_server.serving.results.bucket import ResultsBucket
 from absa_server.serving.service import Service, ServiceLimits
 from absa_server.settings import Settings, read_settings
 from absa_server.telemetry.logs import logging_config
@@ -28,8 +30,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     metrics = Metrics()
     slot = ModelSlot(None if settings.multi_model else partial(load_model, settings.model_dir, _engine(settings)))
     service = Service(slot, _service_limits(settings))
-    invocations = Invocations(service, metrics, _invocation_options(settings))
+    bucket = _results_bucket(settings)
+    kept = KeptResults(bucket.writer, with_text=settings.results_input == "text") if bucket else None
+    invocations = Invocations(service, metrics, _invocation_options(settings), kept=kept)
     _watch(metrics, service)
+    if bucket is not None:
+        _watch_results(metrics, bucket)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -37,6 +43,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         service.close()
         invocations.close()
+        if bucket is not None:
+            bucket.close()
 
     app = FastAPI(title="absa-server", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(
@@ -60,6 +68,17 @@ def _engine(settings: Settings) -> EngineOptions:
     return EngineOptions(settings.engine, threads, settings.batch_tokens, settings.max_aspects)
 
 
+def _results_bucket(settings: Settings) -> ResultsBucket | None:
+    if settings.results_s3_uri is None:
+        return None
+    return ResultsBucket(
+        settings.results_s3_uri,
+        settings.results_spool_dir,
+        spool_bytes=settings.results_spool_mb << 20,
+        is_required=settings.results_required,
+    )
+
+
 def _service_limits(settings: Settings) -> ServiceLimits:
     return ServiceLimits(settings.inference_threads, settings.max_pending_requests, settings.request_timeout_s)
 
@@ -79,3 +98,11 @@ def _watch(metrics: Metrics, service: Service) -> None:
         lambda: float(slot.model.resident_bytes if slot.model else 0),
     )
     metrics.watch("absa_requests_pending", "Requests waiting or worked on", lambda: float(service.pending_requests))
+
+
+def _watch_results(metrics: Metrics, bucket: ResultsBucket) -> None:
+    metrics.watch_total("absa_results_written_total", "Answers of texts put into S3", lambda: bucket.counts.lines)
+    metrics.watch_total("absa_results_dropped_total", "Answers sent and not kept", lambda: bucket.writer.dropped)
+    metrics.watch_total("absa_results_upload_failures_total", "Uploads that failed", lambda: bucket.counts.failures)
+    metrics.watch("absa_results_pending", "Answers in the spool, not yet in S3", lambda: bucket.spool.pending_lines)
+    metrics.watch("absa_results_pending_bytes", "Bytes of the spool", lambda: bucket.spool.pending_bytes)

@@ -7,6 +7,7 @@ import difflib
 import os
 import re
 import socket
+import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -71,6 +72,19 @@ class Settings(BaseSettings):
     # Padded tokens of one forward pass. Higher: better use of wide machines, more memory, longer waits behind it.
     batch_tokens: int = Field(4096, alias="ABSA_BATCH_TOKENS", ge=64)
     engine: Literal["auto", "torch"] = Field("auto", alias="ABSA_ENGINE")
+
+    # Every answer is kept under this s3://bucket/prefix; not set: none is. The container needs s3:PutObject there.
+    results_s3_uri: str | None = Field(
+        None, alias="ABSA_RESULTS_S3_URI", pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$"
+    )
+    # The folder of answers not yet in S3. One that outlives the container loses none of them with it.
+    results_spool_dir: Path = Field(Path(tempfile.gettempdir()) / "absa-results", alias="ABSA_RESULTS_SPOOL_DIR")
+    # Higher: a longer outage of S3 loses nothing, and takes more disk (or memory, where the folder is on tmpfs).
+    results_spool_mb: int = Field(256, alias="ABSA_RESULTS_SPOOL_MB", ge=1)
+    # true: an answer that cannot be kept is not sent (503); false: it is sent, and counted as dropped.
+    results_required: bool = Field(default=False, alias="ABSA_RESULTS_REQUIRED")
+    # text: reviews themselves lie in the bucket; hash: only their SHA-256, which joins them to where they lie already.
+    results_input: Literal["hash", "text"] = Field("hash", alias="ABSA_RESULTS_INPUT")
 
     @field_validator("default_accept")
     @classmethod

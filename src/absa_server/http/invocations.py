@@ -5,6 +5,7 @@ rendered in a thread, because `/ping` is answered by the same loop.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +18,15 @@ from starlette.responses import Response
 from absa_server.absa.pipeline import Pipeline
 from absa_server.errors import InvalidRequest
 from absa_server.http.body import ended_by_disconnect, read_body
+from absa_server.http.kept_results import KeptResults, Occasion
 from absa_server.http.limits import Limits
 from absa_server.http.media_types import default_type, negotiate, request_type
+from absa_server.http.middleware import inference_id_of, request_id_of
 from absa_server.http.offloaded_parsing import OFFLOAD_BYTES, ParserProcess
 from absa_server.http.parameters import CUSTOM_ATTRIBUTES
 from absa_server.http.rendering import Result, render
 from absa_server.http.requests import ParsedRequest, parse_request
+from absa_server.http.stage_times import StageTimes
 from absa_server.serving.service import Service
 from absa_server.telemetry.prometheus import Metrics
 from absa_server.types import Analysis, Record
@@ -45,7 +49,11 @@ class InvocationOptions:
 class Invocations:
     """Lives on one event loop. Close it when the last request is answered."""
 
-    def __init__(self, service: Service, metrics: Metrics, options: InvocationOptions) -> None:
+    def __init__(
+        self, service: Service, metrics: Metrics, options: InvocationOptions, *, kept: KeptResults | None = None
+    ) -> None:
+        """`kept`: where every answer is kept before it is sent; None keeps nothing."""
+        self._kept = kept
         self._service = service
         self._metrics = metrics
         self._options = options
@@ -59,15 +67,23 @@ class Invocations:
         content_type = request.headers.get("content-type")
         default = default_type(self._options.default_accept, request_type(content_type))
         media_type = negotiate(request.headers.get("accept"), default)
+        times = StageTimes()
         with self._service.permit():
             pipeline = self._service.slot.require().pipeline
             async with self._service.deadline():
                 body = await read_body(request, max_bytes=self._options.max_payload_bytes)
+                times.end("read")
                 async with ended_by_disconnect(request):
                     parsed = await self._parse(body, content_type, request.headers.get(CUSTOM_ATTRIBUTES))
+                    times.end("parse")
                     results = await self._results(pipeline, parsed)
+                    times.end("predict")
                     content = await self._write(results, parsed, media_type, pipeline)
-        return Response(content, media_type=media_type)
+                    times.end("write")
+                    if self._kept is not None and not _is_first_half(pipeline, parsed):
+                        await self._kept.keep(results, parsed, _occasion(request, times))
+                        times.end("keep")
+        return Response(content, media_type=media_type, headers={"Server-Timing": times.header()})
 
     async def _parse(self, body: list[bytes], content_type: str | None, attributes: str | None) -> ParsedRequest:
         limits = self._options.limits
@@ -125,3 +141,15 @@ class Invocations:
         self._parser.close()  # ends a body in work, too
         self._parse_thread.shutdown(wait=True, cancel_futures=True)
         self._renderer.shutdown(wait=True, cancel_futures=True)
+
+
+def _is_first_half(pipeline: Pipeline, parsed: ParsedRequest) -> bool:
+    """Whether another container goes on with this answer: in a pipeline only the last one keeps it."""
+    return pipeline.is_aspect_only and parsed.parameters.mode == "chain"
+
+
+def _occasion(request: Request, times: StageTimes) -> Occasion:
+    seconds = times.total_s
+    return Occasion(
+        request_id_of(request.scope), inference_id_of(request.scope), time.time() - seconds, seconds, models={}
+    )

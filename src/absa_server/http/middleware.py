@@ -1,5 +1,7 @@
 """Around every request: an id, a clock, a metric, a log line, and the last net for exceptions nobody foresaw.
 
+The id is the caller's own Inference-Id where it sent one, so that its records, our log and kept results can be joined.
+
 Pure ASGI: starlette's BaseHTTPMiddleware costs a task a request and breaks cancellation.
 """
 
@@ -11,6 +13,7 @@ import uuid
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from absa_server.http.sagemaker_headers import CUSTOM_ATTRIBUTES, read_headers
 from absa_server.telemetry.prometheus import Metrics
 
 logger = logging.getLogger("absa_server.requests")
@@ -37,6 +40,12 @@ def request_id_of(scope: Scope) -> str:
     return str(scope["absa_request_id"])
 
 
+def inference_id_of(scope: Scope) -> str | None:
+    """The caller's own id for the request, which is then the request's id as well."""
+    found: str | None = scope["absa_inference_id"]
+    return found
+
+
 class RequestMiddleware:
     """The outermost of the application's own layers."""
 
@@ -49,7 +58,13 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = scope["absa_request_id"] = uuid.uuid4().hex
+        given = read_headers(scope["headers"])
+        request_id = scope["absa_request_id"] = given.inference_id or uuid.uuid4().hex
+        scope["absa_inference_id"] = given.inference_id
+        own = [(REQUEST_ID_HEADER, request_id.encode())]
+        if given.custom_attributes is not None:
+            # "If your code does not set this value in the response, an empty value is returned" to the caller.
+            own.append((CUSTOM_ATTRIBUTES, given.custom_attributes))
         started = time.perf_counter()
         status = 0
 
@@ -57,7 +72,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message.setdefault("headers", []).append((REQUEST_ID_HEADER, request_id.encode()))
+                message.setdefault("headers", []).extend(own)
             await send(message)
 
         try:

@@ -1,6 +1,6 @@
 """The server's metrics, in one registry that `GET /metrics` renders. Units are in the names."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -11,8 +11,11 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 # From one short text on a fast engine to the platform's own limit of 60 s.
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -49,6 +52,10 @@ class Metrics:
         """A gauge whose value is asked for when metrics are rendered."""
         Gauge(name, text, registry=self.registry).set_function(read)
 
+    def watch_total(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """A counter that somebody else counts; its value is asked for when metrics are rendered."""
+        self.registry.register(_WatchedTotal(name, text, read))
+
     def record_request(self, route: str, status: int, seconds: float) -> None:
         """One answered request. `route` is a path template, never a caller's own path."""
         self._requests.labels(route, str(status)).inc()
@@ -64,3 +71,14 @@ class Metrics:
     def render(self) -> bytes:
         """The registry in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class _WatchedTotal(Collector):
+    """One counter without labels, read anew by each collection."""
+
+    def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
+        self._name, self._text, self._read = name, text, read
+
+    def collect(self) -> Iterable[Metric]:
+        """See `prometheus_client`'s custom collectors."""
+        yield CounterMetricFamily(self._name, self._text, value=self._read())
