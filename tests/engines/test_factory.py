@@ -1,4 +1,4 @@
-"""Engines chosen and networks converted in a child process: cached, bounded, refused or fallen back, never left behind."""
+"""Engines chosen and networks converted in a child process: cached, bounded, refused or fallen back to torch."""
 
 import json
 import logging
