@@ -33,6 +33,27 @@ def sha256_of(file: Path) -> str:
     return digest.hexdigest()
 
 
+def content_hash(folder: Path) -> str:
+    """Hex digest of the names and bytes of the files directly in `folder`.
+
+    Where `folder` or the one above it has a manifest, its digests are taken (whoever opened the artifact has verified
+    them); else the files are read.
+    """
+    digest = hashlib.sha256()
+    known = _known_digests(folder)
+    for file in sorted(child for child in folder.iterdir() if child.is_file() and child.name != MANIFEST_NAME):
+        digest.update(f"{file.name}\0{known.get(file.name) or sha256_of(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _known_digests(folder: Path) -> dict[str, str]:
+    for root, prefix in ((folder, ""), (folder.parent, f"{folder.name}/")):
+        if (root / MANIFEST_NAME).is_file():
+            entries = read_manifest(root)
+            return {name.removeprefix(prefix): one.sha256 for name, one in entries.items() if name.startswith(prefix)}
+    return {}
+
+
 def write_manifest(root: Path) -> dict[str, FileEntry]:
     """Writes `manifest.json` over all other files of `root`, and returns its entries by relative POSIX path."""
     files = sorted(file for file in root.rglob("*") if file.is_file() and file != root / MANIFEST_NAME)

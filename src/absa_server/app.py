@@ -7,13 +7,16 @@ from functools import partial
 
 from fastapi import FastAPI
 
+from absa_server.engines.conversion import ConversionLimits
 from absa_server.engines.cores import available_cores
+from absa_server.engines.factory import EngineChoice
 from absa_server.http.error_handlers import add_error_handlers
 from absa_server.http.invocations import InvocationOptions, Invocations
 from absa_server.http.kept_results import KeptResults
 from absa_server.http.limits import Limits
 from absa_server.http.middleware import RequestMiddleware
 from absa_server.http.routes import create_router
+from absa_server.serving.engine_cache import EngineCache
 from absa_server.serving.loading import EngineOptions, load_model
 from absa_server.serving.model_slot import ModelSlot
 from absa_server.serving.results.bucket import ResultsBucket
@@ -65,7 +68,15 @@ def _engine(settings: Settings) -> EngineOptions:
     # Passes side by side share the cores: when together they have more threads than there are cores, they wait for each
     # other, spinning (measured on two busy cores, one text at a time: 22 texts/s with 2 x 2 threads, 33 with 2 x 1).
     threads = settings.engine_threads or max(1, available_cores() // settings.inference_threads)
-    return EngineOptions(settings.engine, threads, settings.batch_tokens, settings.max_aspects)
+    choice = EngineChoice(
+        name=settings.engine,
+        precision=settings.precision,
+        streams=settings.inference_threads,
+        threads=threads,
+        limits=ConversionLimits(settings.compile_memory_mb, settings.compile_timeout_s),
+        cache=EngineCache(settings.cache_dir),
+    )
+    return EngineOptions(choice, settings.batch_tokens, settings.max_aspects)
 
 
 def _results_bucket(settings: Settings) -> ResultsBucket | None:
@@ -96,6 +107,11 @@ def _watch(metrics: Metrics, service: Service) -> None:
         "absa_model_resident_bytes",
         "Bytes of the loaded weights",
         lambda: float(slot.model.resident_bytes if slot.model else 0),
+    )
+    metrics.watch(
+        "absa_model_torch_networks",
+        "Networks of the loaded model that run on torch; unless ABSA_ENGINE=torch: because they could not be converted",
+        lambda: float(slot.model.engines.count("torch") if slot.model else 0),
     )
     metrics.watch("absa_requests_pending", "Requests waiting or worked on", lambda: float(service.pending_requests))
 

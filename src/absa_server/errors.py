@@ -7,6 +7,7 @@
     │   └── NotAcceptable
     ├── ClientLeft              nobody waits for the answer any more
     ├── InvalidModel            an artifact its owner must repair
+    │   └── NotConvertible      a good model that the compiled engine cannot run; torch may
     ├── ModelNotReady           still loading, or failed to load
     ├── Overloaded              more waits than the server will queue
     ├── DeadlineExceeded        the answer would come too late
@@ -49,6 +50,10 @@ class ClientLeft(AbsaError):
 
 class InvalidModel(AbsaError):
     """The artifact cannot be served as it is. The message tells its owner what to change."""
+
+
+class NotConvertible(InvalidModel):
+    """The model is whole, but could not be converted for the compiled engine within its limits."""
 
 
 class ModelNotReady(AbsaError):

@@ -71,7 +71,18 @@ class Settings(BaseSettings):
     engine_threads: int = Field(0, alias="ABSA_ENGINE_THREADS", ge=0, le=256)
     # Padded tokens of one forward pass. Higher: better use of wide machines, more memory, longer waits behind it.
     batch_tokens: int = Field(4096, alias="ABSA_BATCH_TOKENS", ge=64)
-    engine: Literal["auto", "torch"] = Field("auto", alias="ABSA_ENGINE")
+    # auto: OpenVINO, and torch, with a warning, for what does not convert. openvino: what does not convert is refused.
+    engine: Literal["auto", "openvino", "torch"] = Field("auto", alias="ABSA_ENGINE")
+    # auto: int8 where the artifact brings it, bf16 where the CPU has it in hardware, else f32. bf16 moves one answer in
+    # 400, f32 none; int8 is served only as packed, with its measured cost.
+    precision: Literal["auto", "f32", "bf16", "int8"] = Field("auto", alias="ABSA_PRECISION")
+    # Where converted and compiled networks are kept. On a file system in memory (tmpfs) their bytes count as memory; in
+    # a folder that outlives the container, the next start converts nothing.
+    cache_dir: Path = Field(Path(tempfile.gettempdir()) / "absa-cache", alias="ABSA_CACHE_DIR")
+    # Memory and time of the process that converts a model without a compiled network. Higher: larger models convert;
+    # lower: the server keeps more of the machine while it loads, and models above it run on torch.
+    compile_memory_mb: int = Field(8192, alias="ABSA_COMPILE_MEMORY_MB", ge=256)
+    compile_timeout_s: float = Field(300.0, alias="ABSA_COMPILE_TIMEOUT_S", gt=0, le=3600)
 
     # Every answer is kept under this s3://bucket/prefix; not set: none is. The container needs s3:PutObject there.
     results_s3_uri: str | None = Field(

@@ -93,6 +93,14 @@ class Engine(Protocol):
     """Token ids in, logits out: all that the domain knows of a neural network. Callable from several threads."""
 
     @property
+    def name(self) -> str:
+        """What runs the network, and in which precision where it is not float32, for logs and metrics."""
+
+    @property
+    def streams(self) -> int:
+        """How many calls of `infer` run side by side; more wait, or share the same threads."""
+
+    @property
     def resident_bytes(self) -> int:
         """Bytes of memory the loaded weights take."""
 

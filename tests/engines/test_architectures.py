@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from absa_server.engines.factory import EngineChoice
 from absa_server.serving.loading import EngineOptions, LoadedModel, load_model
 from absa_server.types import Analysis, GivenAspect, Record
 from tests.absa.gold import GOLD, GoldText, marked
 from tests.engines.overfitted import ARCHITECTURES, MAX_TOKENS, POLARITIES, Architecture, save_rater, save_tagger
 
 # Small batches, so that texts of many lengths are padded together and none runs alone.
-OPTIONS = EngineOptions(threads=1, batch_tokens=600)
+OPTIONS = EngineOptions(EngineChoice("torch", threads=1), batch_tokens=600)
 # One sentence each, by the rule of the server; no term twice, whose occurrences a pair model cannot tell apart.
 SENTENCES = [
     *(GOLD[name] for name in ("neighbours", "hyphens", "names of special tokens")),

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from absa_server.engines.factory import EngineChoice
 from absa_server.errors import InvalidModel
 from absa_server.serving.loading import EngineOptions, load_model
 from absa_server.types import Analysis, GivenAspect, Record
 from model_loader.manifest import write_manifest
 
-OPTIONS = EngineOptions(threads=1)
+OPTIONS = EngineOptions(EngineChoice("torch", threads=1))
 TEXT = "the food was great."
 
 

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification
 
-from absa_server.engines.factory import load_engine
+from absa_server.engines.factory import EngineChoice, NetworkSource, load_engine
 from absa_server.engines.torch import TorchEngine, load_torch_engine
 from absa_server.errors import EngineFailed, InvalidModel
 
@@ -141,7 +141,9 @@ def test_unknown_architecture_is_refused(folder: Path) -> None:
 
 def test_factory_takes_the_cores_it_may_use(folder: Path) -> None:
     """Threads 0 means as many as there are; the engine is the same."""
-    engine = load_engine("auto", folder, task="token-classification", labels=LABELS, threads=0)
+    source = NetworkSource(folder, lambda: "never asked", "token-classification", LABELS)
+    engine = load_engine(source, EngineChoice("torch"))
+    assert (engine.name, engine.streams) == ("torch", 1)
     ids = _rows(1, 4)
     assert engine.infer(ids, np.ones_like(ids), None).shape == (1, 4, LABELS)
     engine.close()

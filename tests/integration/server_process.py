@@ -3,15 +3,19 @@
 Knows `serve/serve`, signals and exit codes, and of HTTP only when the server is ready; nothing of answers.
 """
 
+import atexit
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,6 +29,14 @@ SERVE = ROOT / "serve" / "serve"
 READY_S = 120.0
 EXIT_S = 40.0  # SageMaker kills 30 s after SIGTERM
 POLL_S = 0.1
+
+
+@cache
+def cache_folder() -> str:
+    """One for all servers of this run: the models that tests share are converted once."""
+    folder = tempfile.mkdtemp(prefix="absa-test-cache-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 class ServerFailed(AssertionError):
@@ -47,7 +59,12 @@ class ServerProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = log
         self._is_end_seen = False
-        given = {"ABSA_HOST": "127.0.0.1", "SAGEMAKER_BIND_TO_PORT": str(self.port), **environment}
+        given = {
+            "ABSA_HOST": "127.0.0.1",
+            "ABSA_CACHE_DIR": cache_folder(),
+            "SAGEMAKER_BIND_TO_PORT": str(self.port),
+            **environment,
+        }
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 command,

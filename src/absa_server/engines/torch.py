@@ -1,31 +1,29 @@
 """The torch engine: a transformers model, eager, in float32.
 
-With convert_tokenizer, the only module of the server that imports torch and transformers.
+The serving process imports torch here alone, and only for models that really run on it.
 """
 
 import logging
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, PreTrainedModel
-from transformers.utils.logging import disable_progress_bar
+from transformers import PreTrainedModel
 
-from absa_server.errors import EngineFailed, InvalidModel
+from absa_server.engines.pretrained import open_pretrained
+from absa_server.errors import EngineFailed
 from absa_server.types import FloatArray, IntArray
 
 logger = logging.getLogger(__name__)
-
-_CLASSES = {
-    "token-classification": AutoModelForTokenClassification,
-    "sequence-classification": AutoModelForSequenceClassification,
-}
 
 
 class TorchEngine:
     """A model on the CPU. Forward passes of several threads run side by side; each uses torch's own threads."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    name = "torch"
+
+    def __init__(self, model: PreTrainedModel, *, streams: int = 1) -> None:
         self._model: PreTrainedModel | None = model
+        self.streams = streams
         self.resident_bytes = sum(tensor.nbytes for tensor in model.state_dict().values())
 
     @torch.inference_mode()
@@ -49,31 +47,12 @@ class TorchEngine:
         self._model = None
 
 
-def load_torch_engine(folder: Path, *, task: str, labels: int, threads: int) -> TorchEngine:
-    """The model in `folder`, in float32 whatever its file's precision.
+def load_torch_engine(folder: Path, *, task: str, labels: int, threads: int, streams: int = 1) -> TorchEngine:
+    """The model in `folder`, in float32. `threads` are those of one forward pass, for the whole process.
 
-    `threads` are the threads of one forward pass, for the whole process. Raises `InvalidModel` when any weight is
-    missing or of another shape: transformers would fill it with random numbers and only warn.
+    Raises `InvalidModel`; see `open_pretrained`.
     """
     torch.set_num_threads(threads)
-    disable_progress_bar()  # type: ignore[no-untyped-call]  # stdout and stderr are for JSON lines
-    try:
-        model, report = _CLASSES[task].from_pretrained(
-            folder,
-            num_labels=labels,
-            dtype=torch.float32,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        raise InvalidModel(f"{folder.name}/ cannot be loaded by transformers: {error}") from error
-    absent = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
-    if absent:
-        raise InvalidModel(
-            f"{folder.name}/ lacks weights of its architecture {type(model).__name__} ({', '.join(absent[:5])}); "
-            "they would be random numbers; save the fine-tuned model with `save_pretrained`"
-        )
+    model = open_pretrained(folder, task=task, labels=labels)
     logger.info("engine_loaded", extra={"folder": folder.name, "engine": "torch", "threads": threads})
-    return TorchEngine(model.eval())
+    return TorchEngine(model, streams=streams)

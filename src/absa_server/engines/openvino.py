@@ -1,0 +1,161 @@
+"""The compiled engine: an OpenVINO network on the CPU. Knows no torch, and not where networks are kept."""
+
+import logging
+import queue
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from absa_server.engines.memory import forget_pages, keep_little, return_free_memory
+from absa_server.engines.network import GRAPH, WEIGHTS, NetworkInfo, read_info
+from absa_server.engines.openvino_library import openvino
+from absa_server.engines.precision import Precision
+from absa_server.errors import EngineFailed, InvalidModel
+from absa_server.types import FloatArray, IntArray
+
+logger = logging.getLogger(__name__)
+
+BLOB = "network.blob"
+# Prepared kernels that are kept for shapes seen before. Higher: more memory, about 0.2 MB a shape; lower: shapes that
+# come again are prepared again; 0 is worst in both (docs/engines.md has the figures).
+_KEPT_SHAPES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """How cores are shared: `streams` calls side by side, `threads` of them in each."""
+
+    streams: int
+    threads: int
+
+
+class OpenVinoEngine:
+    """A compiled network. As many threads as there are streams infer side by side; more wait for a free stream."""
+
+    def __init__(self, compiled: Any, info: NetworkInfo, *, name: str, streams: int, resident_bytes: int) -> None:  # noqa: ANN401  openvino has no types
+        self.name = name
+        self.streams = streams
+        self.resident_bytes = resident_bytes
+        self._info = info
+        self._inputs = [port.any_name for port in compiled.inputs]
+        self._compiled = compiled
+        # The request used last is the one whose buffers are warm.
+        self._requests: queue.LifoQueue[Any] = queue.LifoQueue()
+        for _ in range(streams):
+            self._requests.put(compiled.create_infer_request())
+        self._is_closed = False
+
+    def infer(self, input_ids: IntArray, attention_mask: IntArray, token_type_ids: IntArray | None) -> FloatArray:
+        """See `types.Engine`."""
+        self._check(input_ids)
+        given = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if "token_type_ids" in self._inputs:
+            given["token_type_ids"] = np.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        request = self._requests.get()
+        try:
+            return self._run(request, given)
+        finally:
+            self._requests.put(request)
+
+    def _check(self, input_ids: IntArray) -> None:
+        """The network itself would answer ids and positions that it has no weights for."""
+        if self._is_closed:
+            raise EngineFailed("the model has been unloaded")
+        length, most = input_ids.shape[1], self._info.max_tokens
+        if (most is not None and length > most) or not 0 <= input_ids.min() <= input_ids.max() < self._info.vocabulary:
+            raise EngineFailed(
+                f"the model failed on a batch of {input_ids.shape[0]} rows of {length} tokens: it has {most} positions "
+                f"and ids below {self._info.vocabulary}"
+            )
+
+    def _run(self, request: Any, given: Mapping[str, IntArray]) -> FloatArray:  # noqa: ANN401
+        if request is None:  # left by `close` for all who still wait
+            raise EngineFailed("the model has been unloaded")
+        try:
+            # Inputs are read in place; outputs are copied, since the request's buffer is written by its next call.
+            outputs = request.infer(given, share_inputs=True, share_outputs=False)
+        except RuntimeError as error:
+            rows, length = given["input_ids"].shape
+            raise EngineFailed(f"the model failed on a batch of {rows} rows of {length} tokens") from error
+        logits: FloatArray = outputs[0]
+        return logits
+
+    def close(self) -> None:
+        """See `types.Engine`. Waits for calls that run."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for _ in range(self.streams):
+            self._requests.get()
+        self._requests.put(None)
+        self._compiled = None
+        return_free_memory()
+
+
+def load_network(folder: Path, precision: Precision, plan: StreamPlan, *, blob: Path | None) -> OpenVinoEngine:
+    """The network in `folder`, ready to infer. `blob` is what `compile_blob` made of it for this CPU and plan, or None.
+
+    Raises `InvalidModel` when the folder's files are not a network that this version of OpenVINO reads.
+    """
+    keep_little()
+    info = read_info(folder)
+    properties = _properties(precision, plan)
+    library = openvino()
+    core = library.Core()
+    compiled = None if blob is None else _import(core, folder, blob, properties)
+    try:
+        compiled = compiled or core.compile_model(folder / GRAPH, "CPU", properties)
+    except RuntimeError as error:
+        raise InvalidModel(
+            f"{folder.name}/ is no network that OpenVINO {library.__version__} runs ({_first_line(error)}); "
+            "pack the artifact again"
+        ) from error
+    forget_pages(folder / WEIGHTS)
+    name = f"openvino {precision}"
+    logger.info(
+        "engine_loaded",
+        extra={"folder": folder.name, "engine": name, "streams": plan.streams, "threads": plan.threads},
+    )
+    size = (folder / WEIGHTS).stat().st_size
+    return OpenVinoEngine(compiled, info, name=name, streams=plan.streams, resident_bytes=size)
+
+
+def _import(core: Any, folder: Path, blob: Path, properties: dict[str, str | int]) -> Any | None:  # noqa: ANN401
+    """The network from its blob; None, and a warning, when the blob is damaged: it is no part of the artifact."""
+    try:
+        return core.import_model(blob.read_bytes(), "CPU", properties | {"WEIGHTS_PATH": str(folder / WEIGHTS)})
+    except (RuntimeError, OSError) as error:
+        logger.warning("blob_unusable", extra={"folder": folder.name, "reason": _first_line(error)})
+        return None
+
+
+def compile_blob(folder: Path, out: Path, precision: Precision, plan: StreamPlan) -> None:
+    """Writes the compiled form of the network in `folder`, without its weights, for this CPU: reload in half the time.
+
+    Raises `InvalidModel`.
+    """
+    try:
+        compiled = openvino().Core().compile_model(folder / GRAPH, "CPU", _properties(precision, plan))
+        (out / BLOB).write_bytes(compiled.export_model().getvalue())
+    except RuntimeError as error:
+        raise InvalidModel(f"{folder.name}/ cannot be compiled by OpenVINO: {_first_line(error)}") from error
+
+
+def _properties(precision: Precision, plan: StreamPlan) -> dict[str, str | int]:
+    return {
+        # An int8 network says itself which of its layers are; what it leaves runs in float32.
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "NUM_STREAMS": plan.streams,
+        "INFERENCE_NUM_THREADS": plan.streams * plan.threads,
+        "ENABLE_CPU_PINNING": False,  # other processes share the cores, the quota is not tied to any
+        "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_SHAPES,
+        "CACHE_MODE": "OPTIMIZE_SIZE",  # blobs without weights, which are mapped from the network's own file
+    }
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__

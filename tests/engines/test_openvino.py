@@ -1,0 +1,181 @@
+"""The compiled engine on real, tiny models of every architecture: torch's answers, from any thread, until closed."""
+
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from absa_server.engines.compile import convert_network
+from absa_server.engines.network import INFO, read_info
+from absa_server.engines.openvino import BLOB, OpenVinoEngine, StreamPlan, compile_blob, load_network
+from absa_server.engines.torch import load_torch_engine
+from absa_server.errors import EngineFailed, InvalidModel
+from tests.absa.families import FAMILIES
+from tests.engines.overfitted import ARCHITECTURES, MAX_TOKENS, Architecture
+
+LABELS = ("O", "B-ASP", "I-ASP")
+TASKS = {"TokenClassification": "token-classification", "SequenceClassification": "sequence-classification"}
+PLAN = StreamPlan(streams=2, threads=1)
+
+
+def save_model(architecture: Architecture, folder: Path, head: str = "TokenClassification") -> None:
+    """A model with random weights of that architecture, and its tokenizer."""
+    FAMILIES[architecture.family].save(folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    torch.manual_seed(5)
+    architecture.build(head, labels=LABELS, tokenizer=tokenizer).save_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A converted BERT tagger."""
+    folder, out = tmp_path_factory.mktemp("model") / "aspect", tmp_path_factory.mktemp("network")
+    save_model(ARCHITECTURES["BERT"], folder)
+    convert_network(folder, out, task="token-classification", labels=len(LABELS))
+    return out
+
+
+@pytest.fixture
+def engine(network: Path) -> OpenVinoEngine:
+    return load_network(network, "f32", PLAN, blob=None)
+
+
+def _batch(rows: int, length: int, vocabulary: int, *, padding: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ids = np.random.default_rng(length).integers(5, vocabulary, (rows, length))
+    mask, types = np.ones_like(ids), np.zeros_like(ids)
+    mask[-1, length - padding :] = 0
+    types[:, length // 2 :] = 1
+    return ids, mask, types
+
+
+@pytest.mark.parametrize("head", TASKS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES.keys())
+def test_answers_are_those_of_torch(architecture: Architecture, head: str, tmp_path: Path) -> None:
+    """Within 1e-4 for every architecture and head, on shapes of all lengths, with and without padded rows."""
+    folder, out = tmp_path / "model", tmp_path / "network"
+    out.mkdir()
+    save_model(architecture, folder, head)
+    convert_network(folder, out, task=TASKS[head], labels=len(LABELS))
+    compiled = load_network(out, "f32", PLAN, blob=None)
+    eager = load_torch_engine(folder, task=TASKS[head], labels=len(LABELS), threads=1)
+    has_types = architecture.options.get("type_vocab_size", 2) == 2 and architecture.name not in {"DistilBert", "MPNet"}
+    for rows, length, padding in ((1, 1, 0), (1, 7, 0), (3, 7, 4), (5, 33, 20), (2, MAX_TOKENS, 100)):
+        ids, mask, types = _batch(rows, length, read_info(out).vocabulary, padding=padding)
+        given = types if has_types else None
+        found, expected = compiled.infer(ids, mask, given), eager.infer(ids, mask, given)
+        assert found.dtype == np.float32
+        real = mask.astype(bool) if found.ndim == 3 else slice(None)
+        np.testing.assert_allclose(found[real], expected[real], atol=1e-4)
+    compiled.close()
+
+
+def test_padding_changes_no_answer(engine: OpenVinoEngine) -> None:
+    """A row alone and the same row padded in a batch have the same logits."""
+    ids, mask, types = _batch(3, 24, 40, padding=15)
+    together = engine.infer(ids, mask, types)
+    alone = engine.infer(ids[-1:, :9].copy(), mask[-1:, :9].copy(), types[-1:, :9].copy())
+    np.testing.assert_allclose(together[-1, :9], alone[0], atol=1e-5)
+
+
+def test_answer_survives_the_next_call(engine: OpenVinoEngine) -> None:
+    """What was returned is the caller's own: the request's buffer is written again by its next call."""
+    ids, mask, types = _batch(2, 9, 40)
+    first = engine.infer(ids, mask, types)
+    kept = first.copy()
+    for _ in range(4):
+        engine.infer(ids[::-1].copy(), mask, types)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_threads_get_their_own_answers(engine: OpenVinoEngine) -> None:
+    """Many more threads than streams, all shapes at once: each answer is that of its own batch."""
+    batches = [_batch(1 + length % 3, length, 40) for length in range(2, 34)]
+    expected = [engine.infer(*batch) for batch in batches]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda batch: engine.infer(*batch), batches * 4))
+    for one, other in zip(found, expected * 4, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_missing_token_types_are_zeros(engine: OpenVinoEngine) -> None:
+    """None and zeros are the same."""
+    ids, mask, _ = _batch(1, 6, 40)
+    np.testing.assert_array_equal(engine.infer(ids, mask, None), engine.infer(ids, mask, np.zeros_like(ids)))
+
+
+def test_batch_beyond_the_weights_is_an_engine_failure(engine: OpenVinoEngine, network: Path) -> None:
+    """One position or id too many is refused, the last of each is answered: the network would invent something."""
+    vocabulary = read_info(network).vocabulary
+    for length, highest in ((MAX_TOKENS + 1, 7), (4, vocabulary), (4, -1)):
+        ids = np.full((2, length), highest)
+        with pytest.raises(EngineFailed, match=f"2 rows of {length} tokens"):
+            engine.infer(ids, np.ones_like(ids), None)
+    ids = np.full((1, MAX_TOKENS), vocabulary - 1)
+    assert engine.infer(ids, np.ones_like(ids), None).shape == (1, MAX_TOKENS, len(LABELS))
+
+
+def test_closed_engine_answers_no_more(engine: OpenVinoEngine) -> None:
+    """Also for threads that wait, and when closed again; calls that run are finished first."""
+    failures = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        ids, mask, types = _batch(4, 60, 40)
+        while not stop.is_set():
+            try:
+                assert np.isfinite(engine.infer(ids, mask, types)).all()
+            except EngineFailed as error:
+                failures.append(error.message)
+                return
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    engine.close()
+    engine.close()
+    for thread in threads:
+        thread.join(30)
+        stop.set()
+    assert len(failures) == len(threads)
+    assert set(failures) == {"the model has been unloaded"}
+
+
+def test_blob_gives_the_same_answers(network: Path, engine: OpenVinoEngine, tmp_path: Path) -> None:
+    """A network loaded from what was compiled once is the same network, and the blob holds no weights."""
+    compile_blob(network, tmp_path, "f32", PLAN)
+    loaded, batch = load_network(network, "f32", PLAN, blob=tmp_path / BLOB), _batch(3, 17, 40)
+    np.testing.assert_array_equal(loaded.infer(*batch), engine.infer(*batch))
+
+
+def test_damaged_blob_is_compiled_anew(network: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The cache's fault is not the artifact's: a warning, and the model answers."""
+    (tmp_path / BLOB).write_bytes(b"no blob")
+    loaded = load_network(network, "f32", PLAN, blob=tmp_path / BLOB)
+    assert loaded.infer(*_batch(1, 5, 40)).shape == (1, 5, len(LABELS))
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == ["blob_unusable"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "telling"),
+    [
+        (INFO, "{", "is not readable"),
+        (INFO, '{"precision": "f32", "vocabulary": 1, "max_tokens": 1, "engine": "", "version": 9}', "version 9"),
+        ("model.xml", "<net", "is no network that OpenVINO"),
+        ("model.bin", None, "lacks model.bin"),
+    ],
+)
+def test_damaged_network_is_refused(
+    network: Path, file: str, content: str | None, telling: str, tmp_path: Path
+) -> None:
+    """The owner is told to pack it again."""
+    damaged = shutil.copytree(network, tmp_path / "network")
+    (damaged / file).unlink()
+    if content is not None:
+        (damaged / file).write_text(content)
+    with pytest.raises(InvalidModel, match=telling):
+        load_network(damaged, "f32", PLAN, blob=None)
