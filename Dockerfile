@@ -30,13 +30,14 @@ RUN cd /opt/absa-server/venv/lib/python3*/site-packages \
  && chmod -R a+rX /opt/absa-server
 
 
-# The project itself, beside the environment, which finds it through the .pth file.
+# The project itself, beside the environment, which finds it through the .pth file. The platform's side stays out.
 FROM dependencies AS application
 COPY README.md LICENSE ./
 COPY src src
 COPY model_loader model_loader
 RUN pip wheel --no-deps --wheel-dir dist . \
  && pip --python /opt/absa-server/venv/bin/python install --no-deps --no-compile --target /opt/absa-server/app dist/*.whl \
+ && rm -r /opt/absa-server/app/local_sagemaker /opt/absa-server/app/bin/local-sagemaker \
  && python -m compileall -q -f --invalidation-mode unchecked-hash /opt/absa-server/app
 COPY serve /opt/absa-server/serve
 # Serverless endpoints run the container as a user of their own.

@@ -27,7 +27,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo run test lint type image smoke drill-reference drill-demo drill-ping drill-engine drill-image lock clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*  \#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -78,6 +78,14 @@ drill-ping: $(INSTALLED_DEV) $(DEMO)  ## time /ping while loading, under load an
 SHAPES ?=
 drill-engine: $(INSTALLED_DEV)  ## compiled engine against eager torch: seconds, ms a call, memory (MODELS= SHAPES=bert-base,deberta-v3-base)
 	$(BIN)/python -m tests.drills.engine --models $(MODELS) $(addprefix --shapes ,$(SHAPES))
+drill-sagemaker: $(INSTALLED_DEV) $(DEMO)  ## call the server in every way SageMaker does, by boto3 (MODELS= TEXTS=)
+	$(BIN)/python -m tests.drills.sagemaker --models $(MODELS) --texts $(TEXTS)
+
+drill-instances: $(INSTALLED_DEV) $(DEMO)  ## end instances under load, count lost requests (MODELS=)
+	$(BIN)/python -m tests.drills.instances --models $(MODELS)
+
+drill-transform: $(INSTALLED_DEV) $(DEMO)  ## batch transform of 10,000 lines, 50 of them broken (MODELS= TEXTS=)
+	$(BIN)/python -m tests.drills.transform --models $(MODELS) --texts $(TEXTS)
 
 drill-image: $(INSTALLED) $(DEMO)  ## smoke-test the image as root, as uid 10001 and with a read-only root
 	@$(call require_docker)

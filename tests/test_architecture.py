@@ -84,6 +84,15 @@ def test_domain_and_http_import_no_torch():
     assert done.stdout.strip() == "[]"
 
 
+def test_local_platform_and_server_do_not_know_each_other():
+    """local_sagemaker plays the platform for any container: neither side imports anything of the other."""
+    platform = list((ROOT / "src" / "local_sagemaker").rglob("*.py"))
+    assert platform
+    for files, stranger in ((platform, {"absa_server", "model_loader"}), (sources(), {"local_sagemaker"})):
+        for file in files:
+            assert not {name.split(".")[0] for name in imports(file)} & stranger, file
+
+
 def test_every_part_is_placed():
     """A new package or module has to be given its layer here."""
     assert {part_of(file) for file in sources()} <= set(ALLOWED)

@@ -1,10 +1,11 @@
 """The environment, read once: names, meanings, both sides of each bound, and messages that name the variable."""
 
+import math
 from pathlib import Path
 
 import pytest
 
-from absa_server.settings import ConfigurationError, read_settings, variable_names
+from absa_server.settings import UNLIMITED, ConfigurationError, read_settings, variable_names
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +63,7 @@ def test_empty_variables_count_as_unset(environment):
 
 BOUNDS = [
     ("SAGEMAKER_BIND_TO_PORT", ["1", "65535"], ["0", "65536", "http"]),
-    ("SAGEMAKER_MAX_PAYLOAD_IN_MB", ["1", "1024"], ["0", "1025", "6MB"]),
+    ("SAGEMAKER_MAX_PAYLOAD_IN_MB", ["0", "1024"], ["-1", "1025", "6MB"]),
     ("SAGEMAKER_MODEL_SERVER_TIMEOUT", ["0.1", "3600"], ["0", "3601", "soon"]),
     ("SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS", ["1"], ["-1"]),
     ("SAGEMAKER_CONTAINER_LOG_LEVEL", ["info", "20", "WARNING"], ["15", "loud"]),
@@ -119,3 +120,16 @@ def test_settings_cannot_be_changed(environment):
     """Whoever holds the settings holds what was read at the start."""
     with pytest.raises(ValueError, match="frozen"):
         environment().port = 1
+
+
+def test_batch_transform_lifts_the_limits_that_are_not_set(environment):
+    """SAGEMAKER_BATCH=True: no record limit, no deadline, 100 MB; what is set still counts."""
+    batch = environment(SAGEMAKER_BATCH="True")
+    assert (batch.max_payload_bytes, batch.record_limit, batch.deadline_s) == (100 * 1024 * 1024, UNLIMITED, math.inf)
+    chosen = environment(ABSA_MAX_RECORDS="7", SAGEMAKER_MODEL_SERVER_TIMEOUT="9", SAGEMAKER_MAX_PAYLOAD_IN_MB="3")
+    assert (chosen.max_payload_bytes, chosen.record_limit, chosen.deadline_s) == (3 * 1024 * 1024, 7, 9)
+
+
+def test_payload_of_zero_is_unlimited(environment):
+    """So batch transform announces bodies without a length."""
+    assert environment(SAGEMAKER_MAX_PAYLOAD_IN_MB="0").max_payload_bytes == UNLIMITED

@@ -55,7 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             invocations,
             slot,
             metrics,
-            max_payload_mb=settings.max_payload_mb,
+            max_payload_mb=settings.max_payload_bytes // (1024 * 1024),
             inference_threads=settings.inference_threads,
         )
     )
@@ -91,12 +91,17 @@ def _results_bucket(settings: Settings) -> ResultsBucket | None:
 
 
 def _service_limits(settings: Settings) -> ServiceLimits:
-    return ServiceLimits(settings.inference_threads, settings.max_pending_requests, settings.request_timeout_s)
+    return ServiceLimits(settings.inference_threads, settings.max_pending_requests, settings.deadline_s)
 
 
 def _invocation_options(settings: Settings) -> InvocationOptions:
-    limits = Limits(settings.max_records, settings.max_text_chars, settings.max_aspects)
-    return InvocationOptions(limits, settings.max_payload_bytes, settings.default_accept, settings.request_timeout_s)
+    return InvocationOptions(
+        Limits(settings.record_limit, settings.max_text_chars, settings.max_aspects),
+        settings.max_payload_bytes,
+        settings.default_accept,
+        settings.deadline_s,
+        is_batch=settings.is_batch,
+    )
 
 
 def _watch(metrics: Metrics, service: Service) -> None:

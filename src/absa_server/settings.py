@@ -4,9 +4,11 @@ SageMaker's own variables keep their names and meaning (sagemaker-inference-tool
 """
 
 import difflib
+import math
 import os
 import re
 import socket
+import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +21,9 @@ JSON, JSON_LINES, CSV = "application/json", "application/jsonlines", "text/csv"
 # Kubernetes sets these for each of its services; one may be called absa-something.
 _KUBERNETES = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP)(_\w+)?)?$")
 LOG_LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
+
+BATCH_PAYLOAD_MB = 100  # the most that CreateTransformJob sends in one request
+UNLIMITED = sys.maxsize
 
 
 class ConfigurationError(Exception):
@@ -46,8 +51,11 @@ class Settings(BaseSettings):
     )
     default_accept: str | None = Field(None, alias="SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT")
 
-    # Higher: larger uploads are read, and held in memory, before they are answered. Lower: callers split more.
-    max_payload_mb: int = Field(25, alias="SAGEMAKER_MAX_PAYLOAD_IN_MB", ge=1, le=1024)
+    # Batch transform: other defaults for body, records and time, which would cut a job's requests short.
+    is_batch: bool = Field(default=False, alias="SAGEMAKER_BATCH")
+    # Higher: larger uploads are read, and held in memory, before they are answered. Lower: callers split more. 0: no
+    # limit, as batch transform sets it for bodies that it streams.
+    max_payload_mb: int = Field(25, alias="SAGEMAKER_MAX_PAYLOAD_IN_MB", ge=0, le=1024)
     # Higher: fewer round trips, and one caller may keep the engine longer.
     max_records: int = Field(1000, alias="ABSA_MAX_RECORDS", ge=1)
     # Higher: longer documents in one piece; the time of one text grows with its windows (about 1 per 2,000 characters).
@@ -120,8 +128,22 @@ class Settings(BaseSettings):
 
     @property
     def max_payload_bytes(self) -> int:
-        """Largest request body, in bytes."""
-        return self.max_payload_mb * 1024 * 1024
+        """Largest request body, in bytes; in batch transform 100 MB unless set."""
+        size_mb = BATCH_PAYLOAD_MB if self._is_left_to_batch("max_payload_mb") else self.max_payload_mb
+        return size_mb * 1024 * 1024 or UNLIMITED
+
+    @property
+    def record_limit(self) -> int:
+        """Most records of one request; in batch transform as many as come, unless set."""
+        return UNLIMITED if self._is_left_to_batch("max_records") else self.max_records
+
+    @property
+    def deadline_s(self) -> float:
+        """Seconds that a request may take; in batch transform the platform alone measures them, unless set."""
+        return math.inf if self._is_left_to_batch("request_timeout_s") else self.request_timeout_s
+
+    def _is_left_to_batch(self, field: str) -> bool:
+        return self.is_batch and field not in self.model_fields_set
 
 
 def _aliases() -> list[list[str]]:

@@ -59,3 +59,8 @@ def test_torch_is_pinned_in_one_place():
     pinned = [name for name in files if re.search(r"torch==\d", (ROOT / name).read_text(encoding="utf-8"))]
     assert pinned == []
     assert len(re.findall(r'"torch==[\d.]+"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))) == 1
+
+
+def test_image_leaves_the_local_platform_out():
+    """It is part of the wheel, for laptops; a container never plays the platform."""
+    assert "rm -r /opt/absa-server/app/local_sagemaker /opt/absa-server/app/bin/local-sagemaker" in DOCKERFILE

@@ -66,8 +66,8 @@ def test_killed_server_loses_no_answer(start_server: StartServer, tiny_models, t
     """What a server killed by SIGKILL had answered, the next one over the same spool takes to S3."""
     with start_server(tiny_models, environment(bucket, tmp_path)) as server:
         wanted = {invoke(server, {"text": TEXT}).headers["x-request-id"] for _ in range(5)}
-        server.send_signal(signal.SIGKILL)
-        server.kill()
+        server.kill()  # SIGKILL, to gunicorn and its worker at once
+        server.wait_for_exit()
     with start_server(tiny_models, environment(bucket, tmp_path)):
         pass
     assert wanted <= {line["request_id"] for line in kept(s3, bucket)}

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from absa_server.errors import InvalidRequest
-from absa_server.http.decoding import load_json
+from absa_server.http.decoding import decode_text, load_json, without_byte_order_mark
 from absa_server.http.limits import Limits
 from absa_server.http.records import TEXT_NAMES, RecordError, parse_record
 from absa_server.http.wording import Place, one_of, shown, unknown_name
@@ -44,6 +44,27 @@ def parse_rows(
         if len(records) > limits.max_records:
             limits.check_records(len(records) + sum(1 for _ in rows), path="body")
     return tuple(records)
+
+
+def parse_row_lines(body: bytes, *, defaults: Parameters, limits: Limits) -> tuple[Record | RecordError, ...]:
+    """A record, or what is wrong with it, for every line of a body without a header; no quote reaches beyond its line.
+
+    So batch transform cuts an object. Raises `InvalidRequest` for too many lines.
+    """
+    lines = body.removesuffix(b"\n").split(b"\n")
+    limits.check_records(len(lines), path="body")
+    return tuple(_parse_line(number, line, defaults=defaults, limits=limits) for number, line in enumerate(lines, 1))
+
+
+def _parse_line(number: int, line: bytes, *, defaults: Parameters, limits: Limits) -> Record | RecordError:
+    try:
+        text = decode_text(without_byte_order_mark(line), path=f"row {number}")
+        row = next(csv.reader([text.removesuffix("\r")], strict=True), [])
+    except InvalidRequest as error:
+        return RecordError(None, error.message)
+    except csv.Error as error:
+        return RecordError(None, f"row {number}: malformed CSV: {error}")
+    return _parse_row(number, row, columns=None, defaults=defaults, limits=limits)
 
 
 def _numbered_rows(text: str) -> Iterator[tuple[int, list[str]]]:

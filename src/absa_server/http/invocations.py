@@ -5,6 +5,7 @@ rendered in a thread, because `/ping` is answered by the same loop.
 """
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ class InvocationOptions:
     max_payload_bytes: int
     default_accept: str | None
     request_timeout_s: float
+    is_batch: bool = False
 
 
 class Invocations:
@@ -86,17 +88,21 @@ class Invocations:
         return Response(content, media_type=media_type, headers={"Server-Timing": times.header()})
 
     async def _parse(self, body: list[bytes], content_type: str | None, attributes: str | None) -> ParsedRequest:
-        limits = self._options.limits
+        limits, is_batch = self._options.limits, self._options.is_batch
+        timeout_s = self._options.request_timeout_s
         if sum(map(len, body)) <= OFFLOAD_BYTES:
             whole = b"".join(body)
-            return parse_request(whole, content_type=content_type, custom_attributes=attributes, limits=limits)
+            return parse_request(
+                whole, content_type=content_type, custom_attributes=attributes, limits=limits, is_batch=is_batch
+            )
         parse = partial(
             self._parser.parse,
             body,
             content_type=content_type,
             custom_attributes=attributes,
             limits=limits,
-            timeout_s=self._options.request_timeout_s,
+            is_batch=is_batch,
+            timeout_s=None if math.isinf(timeout_s) else timeout_s,
         )
         return await asyncio.get_running_loop().run_in_executor(self._parse_thread, parse)
 
@@ -105,7 +111,7 @@ class Invocations:
         readable = [record for record in parsed.records if isinstance(record, Record)]
         analyses = iter(await self._service.predict(pipeline, readable) if readable else ())
         results: list[Result] = [next(analyses) if isinstance(record, Record) else record for record in parsed.records]
-        if parsed.shape == "single" and isinstance(results[0], InvalidRequest):
+        if parsed.shape == "single" and isinstance(results[0], InvalidRequest) and not self._options.is_batch:
             raise results[0]
         return results
 

@@ -76,6 +76,7 @@ class ParserProcess:
         content_type: str | None,
         custom_attributes: str | None,
         limits: Limits,
+        is_batch: bool = False,
         timeout_s: float | None = None,
     ) -> ParsedRequest:
         """As `requests.parse_request`, raising what that raises; else `ParserFailed`. Blocks: call it in a thread.
@@ -84,7 +85,12 @@ class ParserProcess:
 
         `timeout_s` bounds this body, but not its wait for others: the child is killed then.
         """
-        headers = {"content_type": content_type, "custom_attributes": custom_attributes, "limits": limits}
+        headers = {
+            "content_type": content_type,
+            "custom_attributes": custom_attributes,
+            "limits": limits,
+            "is_batch": is_batch,
+        }
         with self._lock:
             try:
                 child = self._running_child()

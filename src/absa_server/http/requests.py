@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from absa_server.errors import InvalidRequest
-from absa_server.http.csv_rows import parse_rows
+from absa_server.http.csv_rows import parse_row_lines, parse_rows
 from absa_server.http.decoding import decode_text, load_json, without_byte_order_mark
 from absa_server.http.limits import Limits
 from absa_server.http.media_types import CSV, JSON, JSON_LINES, parse_media_type, request_type
@@ -39,14 +39,19 @@ class ParsedRequest:
 
 
 def parse_request(
-    body: bytes, *, content_type: str | None, custom_attributes: str | None, limits: Limits
+    body: bytes, *, content_type: str | None, custom_attributes: str | None, limits: Limits, is_batch: bool = False
 ) -> ParsedRequest:
     """The records of `body` in order, each with the parameters that hold for it.
 
     `custom_attributes` is not read for a JSON object: that has a place for parameters. Raises `UnsupportedMediaType`
     and `InvalidRequest` for a malformed body, a wrong shape, unknown names, too many records, and a bad single record.
+
+    `is_batch`: the body is lines cut from an object by a batch transform job, which one refused request would fail.
+    Whatever is in the body then stays in its place as an error, and a row of CSV ends with its line.
     """
     media_type = request_type(content_type)
+    if is_batch:
+        return _parse_batch(body, media_type, custom_attributes, limits=limits)
     body = without_byte_order_mark(body)
     if not body:
         raise InvalidRequest(f"body: expected {media_type}, got an empty body")
@@ -62,6 +67,18 @@ def parse_request(
             "list", parse_rows(text, header=header, defaults=parameters, limits=limits), parameters, CSV
         )
     return _single(text, place=Place(), parameters=parameters, media_type=media_type, limits=limits)
+
+
+def _parse_batch(body: bytes, media_type: str, custom_attributes: str | None, *, limits: Limits) -> ParsedRequest:
+    parameters = parse_custom_attributes(custom_attributes)  # said once for the whole job: a fault of it fails the job
+    if media_type == JSON_LINES:
+        return ParsedRequest("lines", _parse_lines(body, parameters=parameters, limits=limits), parameters, JSON_LINES)
+    if media_type == CSV:
+        return ParsedRequest("list", parse_row_lines(body, defaults=parameters, limits=limits), parameters, CSV)
+    try:
+        return parse_request(body, content_type=media_type, custom_attributes=custom_attributes, limits=limits)
+    except InvalidRequest as error:
+        return ParsedRequest("single", (RecordError(None, error.message),), parameters, media_type)
 
 
 def _parse_json(value: object, custom_attributes: str | None, *, limits: Limits) -> ParsedRequest:

@@ -1,0 +1,227 @@
+"""Every way SageMaker calls a container, by an unmodified boto3 client against real server processes.
+
+Prints the calls and what came back, and compares a pipeline's answers with one container's, for every text. Run by
+`make drill-sagemaker`. Multi-model calls go to the tests' own small container.
+"""
+
+import argparse
+import asyncio
+import io
+import json
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from local_sagemaker.documents import parse_definitions
+from local_sagemaker.transform import run_transform
+from local_sagemaker.transform_job import parse_job
+from tests.drills.platform import container, images, read_texts
+from tests.local_sagemaker.stand import configuration, stand
+
+JSON, LINES = "application/json", "application/jsonlines"
+TEXT = "The food was great, but the service was slow."
+SCORES = ("score", "polarity_score", "scores")
+# Scores have four digits: two that differ by less than 1e-4 may be written 1e-4 apart.
+TOLERANCE = 1.000001e-4
+WAIT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One call, what came back, and whether that is what the contract says."""
+
+    call: str
+    answer: str
+    is_right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A pipeline's answers beside one container's."""
+
+    texts: int
+    different: int
+    largest_difference: float
+
+
+def describe(models: Path, work: Path, threads: str) -> dict[str, Any]:
+    """The configuration: every kind of endpoint with our server in it."""
+    stages = [container(models / name, ContainerHostname=name) for name in ("aspect", "sentiment")]
+    prefix = work / "multi"
+    prefix.mkdir()
+    with tarfile.open(prefix / "a.tar.gz", "w:gz") as archive:
+        entry = tarfile.TarInfo("name")
+        entry.size = 1
+        archive.addfile(entry, io.BytesIO(b"a"))
+    multi = {"Image": "small", "Mode": "MultiModel", "ModelDataUrl": f"{prefix}/", "ContainerHostname": "multi"}
+    described = configuration(
+        images(threads),
+        [
+            {"ModelName": "single", "PrimaryContainer": container(models)},
+            {"ModelName": "pipeline", "Containers": stages},
+            {"ModelName": "direct", "Containers": stages, "InferenceExecutionConfig": {"Mode": "Direct"}},
+            {"ModelName": "multi", "PrimaryContainer": multi},
+            {"ModelName": "pipeline-multi", "Containers": [stages[0], multi]},
+            {"ModelName": "async", "PrimaryContainer": container(models)},
+        ],
+    )
+    config = next(one for one in described["EndpointConfigs"] if one["EndpointConfigName"] == "async")
+    config["AsyncInferenceConfig"] = {"OutputConfig": {"S3OutputPath": str(work / "out")}}
+    return described
+
+
+def invoke(client: Any, endpoint: str, **arguments: Any) -> Any:
+    """The JSON that an endpoint answered."""
+    answer = client.invoke_endpoint(EndpointName=endpoint, **({"ContentType": JSON} | arguments))
+    return json.loads(answer["Body"].read())
+
+
+def calls(client: Any) -> list[Row]:
+    """One row for each way to call."""
+    body = json.dumps({"text": TEXT})
+
+    def row(name: str, call: Callable[[], Any], is_right: Callable[[Any], bool]) -> Row:
+        answer = call()
+        return Row(name, json.dumps(answer)[:100], is_right(answer))
+
+    def is_rated(answer: Any) -> bool:
+        return bool(answer["aspects"]) and all(one["polarity"] for one in answer["aspects"])
+
+    return [
+        row("single", lambda: invoke(client, "single", Body=body), is_rated),
+        row("serial pipeline", lambda: invoke(client, "pipeline", Body=body), is_rated),
+        row(
+            "direct, aspect",
+            lambda: invoke(client, "direct", Body=body, TargetContainerHostname="aspect"),
+            lambda answer: answer["text"] == TEXT and "polarity" not in answer["aspects"][0],
+        ),
+        row(
+            "multi-model (small)",
+            lambda: invoke(client, "multi", Body=body, TargetModel="a.tar.gz"),
+            lambda answer: answer["model"] == "a",
+        ),
+        row(
+            "pipeline with multi-model (small)",
+            lambda: invoke(client, "pipeline-multi", Body=body, TargetModel="a.tar.gz"),
+            lambda answer: answer["model"] == "a",
+        ),
+        row("asynchronous", lambda: _asynchronous(client, body), is_rated),
+        row("response stream", lambda: _stream(client, body), is_rated),
+        row("error", lambda: _error(client), lambda answer: answer == ["ModelError", 424, 400]),
+    ]
+
+
+def _asynchronous(client: Any, body: str) -> Any:
+    accepted = client.invoke_endpoint_async(EndpointName="async", Body=body.encode(), ContentType=JSON)
+    output, end = Path(accepted["OutputLocation"]), time.monotonic() + WAIT_S
+    while not output.exists():
+        assert time.monotonic() < end, "the asynchronous answer never came"
+        time.sleep(0.05)
+    return json.loads(output.read_bytes())
+
+
+def _stream(client: Any, body: str) -> Any:
+    answer = client.invoke_endpoint_with_response_stream(EndpointName="single", Body=body, ContentType=JSON)
+    return json.loads(b"".join(event["PayloadPart"]["Bytes"] for event in answer["Body"]))
+
+
+def _error(client: Any) -> list[Any]:
+    try:
+        invoke(client, "pipeline", Body=b"{")
+    except client.exceptions.ModelError as error:
+        response = error.response
+        status = response["ResponseMetadata"]["HTTPStatusCode"]
+        return [response["Error"]["Code"], status, response["OriginalStatusCode"]]
+    return []
+
+
+def transform(described: dict[str, Any], work: Path, texts: Sequence[str]) -> Row:
+    """A batch transform job over the texts."""
+    (work / "input.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    document = {
+        "TransformJobName": "drill",
+        "ModelName": "single",
+        "TransformInput": {
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": str(work / "input.jsonl")}},
+            "ContentType": LINES,
+            "SplitType": "Line",
+        },
+        "TransformOutput": {"S3OutputPath": str(work / "batch"), "Accept": LINES, "AssembleWith": "Line"},
+        "TransformResources": {"InstanceType": "ml.c6i.large", "InstanceCount": 1},
+    }
+    job = parse_job(document, parse_definitions(described, folder=work).models, folder=work)
+    (written,) = asyncio.run(run_transform(job, folder=work))
+    lines = Path(written).read_bytes().splitlines()
+    is_right = len(lines) == len(texts) and not any("error" in json.loads(line) for line in lines)
+    return Row("batch transform", f"{len(lines)} lines of {len(texts)}", is_right)
+
+
+def compare(client: Any, texts: Sequence[str], *, texts_a_request: int = 25) -> Comparison:
+    """A pipeline's answers beside one container's, without and with their scores."""
+    different, largest = 0, 0.0
+    for start in range(0, len(texts), texts_a_request):
+        body = json.dumps({"texts": texts[start : start + texts_a_request]})
+        both = [invoke(client, endpoint, Body=body)["results"] for endpoint in ("single", "pipeline")]
+        for one, other in zip(*both, strict=True):
+            different += _without_scores(one) != _without_scores(other)
+            largest = max([largest, *_differences(one, other)])
+    return Comparison(len(texts), different, largest)
+
+
+def _without_scores(result: dict[str, Any]) -> dict[str, Any]:
+    aspects = [{name: value for name, value in one.items() if name not in SCORES} for one in result["aspects"]]
+    return result | {"aspects": aspects}
+
+
+def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[float]:
+    pairs = zip(one["aspects"], other["aspects"], strict=False)
+    return [
+        abs(mine - its)
+        for first, second in pairs
+        for mine, its in zip(_scores_of(first), _scores_of(second), strict=True)
+    ]
+
+
+def _scores_of(aspect: dict[str, Any]) -> list[float]:
+    return [aspect["score"], aspect["polarity_score"], *aspect["scores"].values()]
+
+
+def drill(models: Path, texts: Sequence[str], work: Path, *, threads: str = "") -> tuple[list[Row], Comparison]:
+    """All calls, and the comparison over `texts`."""
+    described = describe(models, work, threads)
+    with stand(described, work) as running:
+        client = running.client()
+        rows, comparison = calls(client), compare(client, texts)
+    return [*rows, transform(described, work, texts)], comparison
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=Path, required=True, help="folder with aspect/ and sentiment/")
+    parser.add_argument("--texts", type=Path, required=True, help="JSON Lines with a text each")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work, Console().status("calling …"):
+        rows, comparison = drill(arguments.models, read_texts(arguments.texts), Path(work))
+    table = Table("call", "what came back", "as it should be")
+    for row in rows:
+        table.add_row(row.call, row.answer, "yes" if row.is_right else "NO")
+    Console().print(table)
+    Console().print(
+        f"pipeline and one container: {comparison.different} of {comparison.texts} answers differ in more than scores, "
+        f"largest difference of a score {comparison.largest_difference:.1e}"
+    )
+    is_equal = comparison.different == 0 and comparison.largest_difference <= TOLERANCE
+    return 0 if is_equal and all(row.is_right for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
