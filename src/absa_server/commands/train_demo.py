@@ -21,8 +21,8 @@ from absa_server.training.errors import TrainingError
 from absa_server.training.plan import Plan
 from absa_server.training.records import LabelledReview
 
-DEMO_REVIEWS = 11_500
-DEMO_ASPECT_REVIEWS = 5_000
+DEMO_REVIEWS = 16_000
+DEMO_ASPECT_REVIEWS = 8_000
 DATA_EPOCHS = 4
 
 Out = Annotated[Path, typer.Option(help="Folder to write; an earlier result in it is replaced.", resolve_path=True)]

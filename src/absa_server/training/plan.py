@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 class Recipe:
     """How a model is fine-tuned. `layer_decay` is the rate of each encoder layer relative to the one above it."""
 
-    learning_rate: float = 3.5e-4
+    learning_rate: float = 2e-4
     head_learning_rate: float = 1e-3
     layer_decay: float = 0.9
     batch_size: int = 8

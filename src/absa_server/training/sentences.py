@@ -12,7 +12,7 @@ from importlib.resources import files
 from absa_server.training.grammar import Context, Grammar, parse_rules
 from absa_server.training.records import MARK, LabelledReview, read_marked
 
-PHRASES = ("opinions", "sentences", "restaurants", "laptops", "hotels")
+PHRASES = ("opinions", "tales", "sentences", "restaurants", "laptops", "hotels")
 DOMAINS = ("restaurants", "laptops", "hotels")
 DOMAIN_WEIGHTS = (5, 3, 3)
 MAX_WORDS = 60
