@@ -12,9 +12,13 @@ from absa_server.http.error_handlers import add_error_handlers
 from absa_server.http.invocations import InvocationOptions, Invocations
 from absa_server.http.limits import Limits
 from absa_server.http.middleware import RequestMiddleware
+from absa_server.http.model_routes import create_model_router
 from absa_server.http.routes import create_router
 from absa_server.serving.loading import EngineOptions, load_model
+from absa_server.serving.model_memory import create_model_memory
+from absa_server.serving.model_names import ModelNames, names_file_of_this_server
 from absa_server.serving.model_slot import ModelSlot
+from absa_server.serving.registry import Registry
 from absa_server.serving.service import Service, ServiceLimits
 from absa_server.settings import Settings, read_settings
 from absa_server.telemetry.logs import logging_config
@@ -29,7 +33,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     slot = ModelSlot(None if settings.multi_model else partial(load_model, settings.model_dir, _engine(settings)))
     service = Service(slot, _service_limits(settings))
     invocations = Invocations(service, metrics, _invocation_options(settings))
-    _watch(metrics, service)
+    registry = _registry(settings) if settings.multi_model else None
+    _watch(metrics, service, registry)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -37,6 +42,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         service.close()
         invocations.close()
+        if registry is not None:
+            registry.close()
 
     app = FastAPI(title="absa-server", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(
@@ -48,9 +55,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             inference_threads=settings.inference_threads,
         )
     )
+    if registry is not None:
+        app.include_router(create_model_router(registry, invocations))
     add_error_handlers(app)
     app.add_middleware(RequestMiddleware, metrics=metrics)
     return app
+
+
+def _registry(settings: Settings) -> Registry:
+    memory = create_model_memory(settings.memory_budget_mb, settings.load_threads)
+    load = partial(load_model, options=_engine(settings))
+    return Registry(memory, load, ModelNames(names_file_of_this_server()))
 
 
 def _engine(settings: Settings) -> EngineOptions:
@@ -69,7 +84,7 @@ def _invocation_options(settings: Settings) -> InvocationOptions:
     return InvocationOptions(limits, settings.max_payload_bytes, settings.default_accept, settings.request_timeout_s)
 
 
-def _watch(metrics: Metrics, service: Service) -> None:
+def _watch(metrics: Metrics, service: Service, registry: Registry | None) -> None:
     """Gauges of state that others hold."""
     slot = service.slot
     metrics.watch("absa_model_ready", "1 when a request could be answered, else 0", lambda: float(slot.is_ready))
@@ -79,3 +94,14 @@ def _watch(metrics: Metrics, service: Service) -> None:
         lambda: float(slot.model.resident_bytes if slot.model else 0),
     )
     metrics.watch("absa_requests_pending", "Requests waiting or worked on", lambda: float(service.pending_requests))
+    if registry is not None:
+        stats = registry.memory.stats
+        metrics.watch("absa_models_loaded", "Models in memory", lambda: float(stats().entries))
+        metrics.watch("absa_models_bytes", "Bytes of memory that they count for", lambda: float(stats().used_bytes))
+        metrics.watch("absa_models_loads", "Loads since the start", lambda: float(stats().loads))
+        metrics.watch("absa_models_load_seconds", "Seconds spent in them", lambda: stats().load_seconds)
+        metrics.watch(
+            "absa_models_reclaimed_bytes",
+            "Bytes by which this process became smaller in all unloads together",
+            lambda: float(stats().reclaimed_bytes),
+        )

@@ -7,6 +7,9 @@
     │   └── NotAcceptable
     ├── ClientLeft              nobody waits for the answer any more
     ├── InvalidModel            an artifact its owner must repair
+    ├── ModelNotFound           no such model is loaded, or lies where one was asked for
+    ├── ModelAlreadyLoaded      a model of that name is loaded already
+    ├── ResourcesExhausted      no memory, disk or process for a model; others must go first
     ├── ModelNotReady           still loading, or failed to load
     ├── Overloaded              more waits than the server will queue
     ├── DeadlineExceeded        the answer would come too late
@@ -47,6 +50,18 @@ class ClientLeft(AbsaError):
 
 class InvalidModel(AbsaError):
     """The artifact cannot be served as it is. The message tells its owner what to change."""
+
+
+class ModelNotFound(AbsaError):
+    """No model of that name is loaded, or nothing lies at the place that was told."""
+
+
+class ModelAlreadyLoaded(AbsaError):
+    """The name is taken; unload the model first."""
+
+
+class ResourcesExhausted(AbsaError):
+    """A shortage of memory, disk or processes, never a fault of the model: it fits once others are unloaded."""
 
 
 class ModelNotReady(AbsaError):

@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     engine_threads: int = Field(0, alias="ABSA_ENGINE_THREADS", ge=0, le=256)
     # Padded tokens of one forward pass. Higher: better use of wide machines, more memory, longer waits behind it.
     batch_tokens: int = Field(4096, alias="ABSA_BATCH_TOKENS", ge=64)
+    # Memory of all loaded models together in multi-model mode; 0 takes 70 % of the container's memory beside 1 GiB.
+    # Higher: more models; above what the container has, the kernel kills it instead of a load being refused with 507.
+    memory_budget_mb: int = Field(0, alias="ABSA_MEMORY_BUDGET_MB", ge=0)
+    # Models loaded side by side. Higher: a crowd of cold models is there sooner, and takes more from those that serve.
+    load_threads: int = Field(2, alias="ABSA_LOAD_THREADS", ge=1, le=64)
     engine: Literal["auto", "torch"] = Field("auto", alias="ABSA_ENGINE")
 
     @field_validator("default_accept")

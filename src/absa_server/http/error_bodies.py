@@ -10,26 +10,32 @@ from absa_server.errors import (
     EngineFailed,
     InvalidModel,
     InvalidRequest,
+    ModelAlreadyLoaded,
+    ModelNotFound,
     ModelNotReady,
     NotAcceptable,
     Overloaded,
     ParserFailed,
     PayloadTooLarge,
+    ResourcesExhausted,
     UnsupportedMediaType,
 )
 
 STATUS_OF = {
+    InvalidModel: 400,
     InvalidRequest: 400,
+    ModelNotFound: 404,
     NotAcceptable: 406,
+    ModelAlreadyLoaded: 409,
     PayloadTooLarge: 413,
     UnsupportedMediaType: 415,
     Overloaded: 429,
     ClientLeft: 499,
     EngineFailed: 500,
-    InvalidModel: 500,
     DeadlineExceeded: 503,
     ModelNotReady: 503,
     ParserFailed: 503,
+    ResourcesExhausted: 507,
 }
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from absa_server.absa.artifact import ROLE_FOLDERS, Artifact, open_artifact
 from absa_server.absa.batches import BatchRunner
@@ -17,6 +18,7 @@ from absa_server.absa.tokenization import TextTokenizer
 from absa_server.engines.convert_tokenizer import convert_slow_tokenizer
 from absa_server.engines.factory import EngineName, load_engine
 from absa_server.errors import InvalidModel
+from absa_server.serving.guarded_engine import GuardedEngine
 from absa_server.types import Engine, GivenAspect, Record
 from model_loader import ArtifactError, open_folder
 
@@ -129,6 +131,7 @@ def _runner(checkpoint: Checkpoint, options: EngineOptions, engines: list[Engine
         labels=len(checkpoint.id2label),
         threads=options.threads,
     )
+    engine = cast("Engine", GuardedEngine(engine))
     engines.append(engine)
     return BatchRunner(engine, checkpoint.pad_token_id, checkpoint.uses_token_types, options.batch_tokens)
 
