@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Generic
 
 from model_loader.cache_stats import MemoryStats
-from model_loader.errors import CacheClosed, CacheError
+from model_loader.errors import CacheBusy, CacheClosed, CacheError
 from model_loader.memory_entry import Entry, Footprint, MemoryLease, State, T
 from model_loader.memory_shelf import Shelf
 from model_loader.memory_work import Work
@@ -52,15 +52,18 @@ class MemoryCache(Generic[T]):
         # Not the executor of the loads: freeing must not wait behind one.
         self._closer = ThreadPoolExecutor(1, thread_name_prefix="cache-close")
 
-    def request(self, key: str, load: Callable[[], T], footprint: Footprint) -> "Future[MemoryLease[T]]":
+    def request(
+        self, key: str, load: Callable[[], T], footprint: Footprint, *, is_patient: bool = True
+    ) -> "Future[MemoryLease[T]]":
         """A lease of `key`, as soon as it is loaded and there is room; cancelling it cancels nothing for others.
 
         The future fails with what `load` raised, with `CacheTooSmall` when it can never fit (nobody is evicted then),
-        or with `CacheClosed`. Whoever stops waiting calls `abandon`.
+        or with `CacheClosed`; unless `is_patient`, with `CacheBusy` when others would have to be released first.
+        Whoever stops waiting calls `abandon`.
         """
         future: Future[MemoryLease[T]] = Future()
         with self._lock:
-            work = self._admit(key, load, footprint, future)
+            work = self._admit(Entry(key, load, footprint, self._clock(), is_patient=is_patient), future)
         self._carry_out(work)
         return future
 
@@ -120,9 +123,7 @@ class MemoryCache(Generic[T]):
         self._carry_out(work)
         self._closer.shutdown(wait=True)
 
-    def _admit(
-        self, key: str, load: Callable[[], T], footprint: Footprint, future: "Future[MemoryLease[T]]"
-    ) -> Work[T]:
+    def _admit(self, new: Entry[T], future: "Future[MemoryLease[T]]") -> Work[T]:
         """A request is one of these, in this order:
 
         1. The cache is closed: refused.
@@ -134,14 +135,15 @@ class MemoryCache(Generic[T]):
         """
         if self._is_closed:
             return Work([(future, CacheClosed("the server is stopping; nothing is loaded any more"))])
-        entry = self._shelf.get(key)
+        entry = self._shelf.get(new.key)
         if entry is not None:
             return self._enter(entry, future)
         self._count(misses=1)
-        refusal = self._failures.get(key) or self._shelf.too_small(key, footprint.peak_bytes)
+        refusal = self._failures.get(new.key) or self._shelf.too_small(new.key, new.footprint.peak_bytes)
         if refusal is not None:
             return Work([(future, refusal)])
-        self._shelf.add(Entry(key, load, footprint, self._clock(), waiters=[future]))
+        new.waiters.append(future)
+        self._shelf.add(new)
         return self._decide(Work())
 
     def _enter(self, entry: Entry[T], future: "Future[MemoryLease[T]]") -> Work[T]:
@@ -200,6 +202,10 @@ class MemoryCache(Generic[T]):
             return  # what is being closed may suffice; its end decides again
         victims = self._shelf.victims(missing)
         if victims is None:
+            if not entry.is_patient:
+                busy = CacheBusy(f"{entry.key} takes {entry.footprint.peak_bytes} bytes; in use: {self._shelf}")
+                work.answers += [(waiter, busy) for waiter in entry.waiters]
+                self._shelf.drop(entry)
             return
         for victim in victims:
             self._evict(victim)

@@ -45,6 +45,7 @@ class Entry(Generic[T]):
     counted_bytes: int = 0
     leases: int = 0
     is_retired: bool = False
+    is_patient: bool = True
     waiters: "list[Future[MemoryLease[T]]]" = field(default_factory=list)
     closed: "Future[int]" = field(default_factory=Future)
 

@@ -15,10 +15,14 @@ from absa_server.http.invocations import InvocationOptions, Invocations
 from absa_server.http.kept_results import KeptResults
 from absa_server.http.limits import Limits
 from absa_server.http.middleware import RequestMiddleware
+from absa_server.http.model_routes import create_model_router
 from absa_server.http.routes import create_router
 from absa_server.serving.engine_cache import EngineCache
 from absa_server.serving.loading import EngineOptions, load_model
+from absa_server.serving.model_memory import create_model_memory
+from absa_server.serving.model_names import ModelNames, names_file_of_this_server
 from absa_server.serving.model_slot import ModelSlot
+from absa_server.serving.registry import Registry
 from absa_server.serving.results.bucket import ResultsBucket
 from absa_server.serving.service import Service, ServiceLimits
 from absa_server.settings import Settings, read_settings
@@ -36,9 +40,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     bucket = _results_bucket(settings)
     kept = KeptResults(bucket.writer, with_text=settings.results_input == "text") if bucket else None
     invocations = Invocations(service, metrics, _invocation_options(settings), kept=kept)
+    registry = _registry(settings) if settings.multi_model else None
     _watch(metrics, service)
     if bucket is not None:
         _watch_results(metrics, bucket)
+    if registry is not None:
+        _watch_registry(metrics, registry)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -48,6 +55,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         invocations.close()
         if bucket is not None:
             bucket.close()
+        if registry is not None:
+            registry.close()
 
     app = FastAPI(title="absa-server", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(
@@ -59,9 +68,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             inference_threads=settings.inference_threads,
         )
     )
+    if registry is not None:
+        app.include_router(create_model_router(registry, invocations))
     add_error_handlers(app)
     app.add_middleware(RequestMiddleware, metrics=metrics)
     return app
+
+
+def _registry(settings: Settings) -> Registry:
+    memory = create_model_memory(settings.memory_budget_mb, settings.load_threads)
+    load = partial(load_model, options=_engine(settings))
+    return Registry(memory, load, ModelNames(names_file_of_this_server()))
 
 
 def _engine(settings: Settings) -> EngineOptions:
@@ -127,3 +144,16 @@ def _watch_results(metrics: Metrics, bucket: ResultsBucket) -> None:
     metrics.watch_total("absa_results_upload_failures_total", "Uploads that failed", lambda: bucket.counts.failures)
     metrics.watch("absa_results_pending", "Answers in the spool, not yet in S3", lambda: bucket.spool.pending_lines)
     metrics.watch("absa_results_pending_bytes", "Bytes of the spool", lambda: bucket.spool.pending_bytes)
+
+
+def _watch_registry(metrics: Metrics, registry: Registry) -> None:
+    stats = registry.memory.stats
+    metrics.watch("absa_models_loaded", "Models in memory", lambda: float(stats().entries))
+    metrics.watch("absa_models_bytes", "Bytes of memory that they count for", lambda: float(stats().used_bytes))
+    metrics.watch("absa_models_loads", "Loads since the start", lambda: float(stats().loads))
+    metrics.watch("absa_models_load_seconds", "Seconds spent in them", lambda: stats().load_seconds)
+    metrics.watch(
+        "absa_models_reclaimed_bytes",
+        "Bytes by which this process became smaller in all unloads together",
+        lambda: float(stats().reclaimed_bytes),
+    )

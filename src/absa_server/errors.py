@@ -8,6 +8,9 @@
     ├── ClientLeft              nobody waits for the answer any more
     ├── InvalidModel            an artifact its owner must repair
     │   └── NotConvertible      a good model that the compiled engine cannot run; torch may
+    ├── ModelNotFound           no such model is loaded, or lies where one was asked for
+    ├── ModelAlreadyLoaded      a model of that name is loaded already
+    ├── ResourcesExhausted      no memory, disk or process for a model; others must go first
     ├── ModelNotReady           still loading, or failed to load
     ├── Overloaded              more waits than the server will queue
     ├── DeadlineExceeded        the answer would come too late
@@ -54,6 +57,18 @@ class InvalidModel(AbsaError):
 
 class NotConvertible(InvalidModel):
     """The model is whole, but could not be converted for the compiled engine within its limits."""
+
+
+class ModelNotFound(AbsaError):
+    """No model of that name is loaded, or nothing lies at the place that was told."""
+
+
+class ModelAlreadyLoaded(AbsaError):
+    """The name is taken; unload the model first."""
+
+
+class ResourcesExhausted(AbsaError):
+    """A shortage of memory, disk or processes, never a fault of the model: it fits once others are unloaded."""
 
 
 class ModelNotReady(AbsaError):

@@ -17,7 +17,7 @@ class TooManyWords(errors.InvalidRequest):
         (errors.UnsupportedMediaType("m"), 415),
         (errors.Overloaded("m", retry_after_s=1), 429),
         (errors.EngineFailed("m"), 500),
-        (errors.InvalidModel("m"), 500),
+        (errors.InvalidModel("m"), 400),
         (errors.ModelNotReady("m"), 503),
         (errors.DeadlineExceeded("m", retry_after_s=1), 503),
         (errors.AbsaError("m"), 500),

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from model_loader.errors import CacheClosed, CacheTooSmall
+from model_loader.errors import CacheBusy, CacheClosed, CacheTooSmall
 from model_loader.memory_cache import MemoryCache
 from model_loader.memory_entry import Footprint, abandon
 
@@ -456,3 +456,15 @@ def test_repr_tells_the_state(caches):
         assert repr(cache).endswith("c: waiting for room, 0 bytes)")
         hold.set()
         loading.result(WAIT_S).release()
+
+
+def test_impatient_request_is_refused_while_all_is_in_use(caches):
+    """Who would have to wait for a release is told so at once; room that eviction makes is taken as ever."""
+    cache = caches.make(50)
+    used = caches.lease(cache, "a")
+    refused = cache.request("b", caches.loader("b", 40), Footprint.of(40), is_patient=False)
+    with pytest.raises(CacheBusy, match="in use"):
+        refused.result(WAIT_S)
+    used.release()
+    cache.request("b", caches.loader("b", 40), Footprint.of(40), is_patient=False).result(WAIT_S).release()
+    assert cache.keys() == ["b"]

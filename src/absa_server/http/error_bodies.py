@@ -10,30 +10,36 @@ from absa_server.errors import (
     EngineFailed,
     InvalidModel,
     InvalidRequest,
+    ModelAlreadyLoaded,
+    ModelNotFound,
     ModelNotReady,
     NotAcceptable,
     Overloaded,
     ParserFailed,
     PayloadTooLarge,
+    ResourcesExhausted,
     ResultsUnavailable,
     UnsupportedMediaType,
     UserCodeFailed,
 )
 
 STATUS_OF = {
+    InvalidModel: 400,
     InvalidRequest: 400,
+    ModelNotFound: 404,
     NotAcceptable: 406,
+    ModelAlreadyLoaded: 409,
     PayloadTooLarge: 413,
     UnsupportedMediaType: 415,
     Overloaded: 429,
     ClientLeft: 499,
     EngineFailed: 500,
-    InvalidModel: 500,
     UserCodeFailed: 500,
     DeadlineExceeded: 503,
     ModelNotReady: 503,
     ParserFailed: 503,
     ResultsUnavailable: 503,
+    ResourcesExhausted: 507,
 }
 
 

@@ -64,14 +64,14 @@ class Invocations:
         self._parse_thread = ThreadPoolExecutor(1, thread_name_prefix="parse")
         self._renderer = ThreadPoolExecutor(1, thread_name_prefix="render")
 
-    async def answer(self, request: Request) -> Response:
-        """The analyses of the request's texts, in the type that its Accept header asks for."""
+    async def answer(self, request: Request, pipeline: Pipeline | None = None) -> Response:
+        """The analyses of the request's texts by `pipeline`, else the one model, in the type that Accept asks for."""
         content_type = request.headers.get("content-type")
         default = default_type(self._options.default_accept, request_type(content_type))
         media_type = negotiate(request.headers.get("accept"), default)
         times = StageTimes()
         with self._service.permit():
-            pipeline = self._service.slot.require().pipeline
+            pipeline = pipeline or self._service.slot.require().pipeline
             async with self._service.deadline():
                 body = await read_body(request, max_bytes=self._options.max_payload_bytes)
                 times.end("read")

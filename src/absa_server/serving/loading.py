@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from absa_server.absa.artifact import ROLE_FOLDERS, Artifact, open_artifact
 from absa_server.absa.batches import BatchRunner
@@ -17,6 +18,7 @@ from absa_server.absa.stages import AspectStage, JointStage, SentimentStage
 from absa_server.absa.tokenization import TextTokenizer
 from absa_server.engines.factory import EngineChoice, NetworkSource, load_engine, load_tokenizer
 from absa_server.errors import InvalidModel
+from absa_server.serving.guarded_engine import GuardedEngine
 from absa_server.types import Engine, GivenAspect, Record
 from model_loader import ArtifactError, open_folder
 from model_loader.manifest import content_hash
@@ -128,6 +130,7 @@ def _tokenizer(checkpoint: Checkpoint, options: EngineOptions) -> TextTokenizer:
 
 def _runner(checkpoint: Checkpoint, options: EngineOptions, engines: list[Engine]) -> BatchRunner:
     engine = load_engine(_source(checkpoint), options.choice)
+    engine = cast("Engine", GuardedEngine(engine))
     engines.append(engine)
     return BatchRunner(engine, checkpoint.pad_token_id, checkpoint.uses_token_types, options.batch_tokens)
 

@@ -25,7 +25,7 @@ def run_side_by_side(jobs: Mapping[str, Job], report: Report) -> None:
     Raises `TrainingError` as soon as one failed or its process died; the others are ended then.
     """
     context = multiprocessing.get_context("spawn")  # a forked torch may hold locks of threads that are not there
-    messages: "Queue[Message]" = context.Queue()
+    messages: Queue[Message] = context.Queue()
     with ExitStack() as stack:
         running = {name: context.Process(target=_run, args=(name, job, messages)) for name, job in jobs.items()}
         for process in running.values():

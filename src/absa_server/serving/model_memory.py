@@ -1,0 +1,56 @@
+"""Loaded models within a budget of memory, and memory that really returns: measured around every unload."""
+
+import ctypes
+import logging
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from absa_server.serving.loading import LoadedModel
+from model_loader import Footprint, MemoryCache
+from model_loader.budgets import memory_budget_bytes, memory_limit_bytes, resident_bytes
+
+logger = logging.getLogger(__name__)
+
+# Unix niceness of the threads that load: below those that answer.
+LOAD_NICE = 10
+_SHARE = 0.7
+_RESERVE_BYTES = 1 << 30
+
+
+def create_model_memory(budget_mb: int, load_threads: int) -> MemoryCache[LoadedModel]:
+    """A cache for models, of `budget_mb`, or for 0 of a share of the container's memory."""
+    chosen = memory_budget_bytes(memory_limit_bytes(), share=_SHARE, reserve_bytes=_RESERVE_BYTES)
+    budget = budget_mb << 20 or chosen
+    logger.info("memory_budget", extra={"bytes": budget})
+    executor = ThreadPoolExecutor(load_threads, thread_name_prefix="model-load", initializer=_yield_to_inference)
+    return MemoryCache(budget, executor=executor, size_of=lambda model: model.resident_bytes, close_value=close_model)
+
+
+def close_model(model: LoadedModel) -> int:
+    """Closes a model that nobody uses and returns the bytes by which this process became smaller."""
+    before = resident_bytes()
+    model.close()
+    del model
+    _trim()
+    after = resident_bytes()
+    logger.info("model_unloaded", extra={"resident_before_bytes": before, "resident_after_bytes": after})
+    return max(0, before - after)
+
+
+def footprint_of(folder: Path) -> Footprint:
+    """What loading `folder` is predicted to take: its files' bytes, of which the weights are nearly all."""
+    return Footprint.of(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
+
+
+def _trim() -> None:
+    """Makes glibc give back what it keeps of freed memory; other C libraries do so by themselves."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _yield_to_inference() -> None:
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, 0) + LOAD_NICE))
