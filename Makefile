@@ -27,7 +27,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo run test lint type image smoke drill-reference drill-demo drill-ping drill-image bench lock clean
+.PHONY: help install demo run test lint type image smoke drill-reference drill-demo drill-ping drill-image bench bench-peers lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -86,6 +86,15 @@ BENCH_ARGS ?=
 bench: $(INSTALLED_DEV) $(DEMO)  ## measure a server and find its knee (MODELS= TEXTS= BENCH_ARGS=)
 	@test -n "$(TEXTS)" || { echo "TEXTS=file is needed: JSON Lines with a field text, or one text a line" >&2; exit 1; }
 	$(BIN)/absa bench --model-dir $(MODELS) --texts $(TEXTS) --out bench.json --picture bench.png $(BENCH_ARGS)
+
+# For the comparison with other servers: their folder, whole reviews, an int8 artifact, and more arguments.
+PEERS ?=
+LONG ?=
+INT8 ?=
+PEERS_ARGS ?=
+bench-peers: $(INSTALLED_DEV) $(DEMO)  ## compare with other servers (PEERS= MODELS= TEXTS= LONG= INT8= PEERS_ARGS=)
+	$(BIN)/python -m tests.drills.peers.compare --peers $(PEERS) --models $(MODELS) --texts $(TEXTS) \
+	  --work build/peers $(addprefix --long ,$(LONG)) $(addprefix --int8 ,$(INT8)) $(PEERS_ARGS)
 
 # Without torch, whose index is the user's choice: its version is pinned, its dependencies are locked, its hash is not.
 COMPILE = $(BIN)/pip-compile --quiet --no-header --strip-extras --generate-hashes --annotation-style line \
