@@ -27,7 +27,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo run test lint type image smoke drill-reference drill-demo drill-ping drill-image bench bench-peers lock clean
+.PHONY: help install demo run test lint type image smoke drill-reference drill-demo drill-ping drill-image drill-plan bench bench-peers lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -95,6 +95,11 @@ PEERS_ARGS ?=
 bench-peers: $(INSTALLED_DEV) $(DEMO)  ## compare with other servers (PEERS= MODELS= TEXTS= LONG= INT8= PEERS_ARGS=)
 	$(BIN)/python -m tests.drills.peers.compare --peers $(PEERS) --models $(MODELS) --texts $(TEXTS) \
 	  --work build/peers $(addprefix --long ,$(LONG)) $(addprefix --int8 ,$(INT8)) $(PEERS_ARGS)
+
+# What `absa bench` wrote about one instance; without it, figures that are assumed.
+BENCH ?= tests/drills/assumed_instance.json
+drill-plan: $(INSTALLED_DEV)  ## plan 10,000 requests a second, simulate a burst of three times the rate (BENCH=)
+	$(BIN)/absa plan --bench $(BENCH) --rate 10000 --burst 3 --picture docs/images/burst.png
 
 # Without torch, whose index is the user's choice: its version is pinned, its dependencies are locked, its hash is not.
 COMPILE = $(BIN)/pip-compile --quiet --no-header --strip-extras --generate-hashes --annotation-style line \
