@@ -102,9 +102,7 @@ def main() -> int:
     parser.add_argument("--workloads", help="chain-short, chain-long, batch; comma-separated")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15)
-    parser.add_argument(
-        "--max-differ", type=float, help="share of ours that may differ from the reference (0.005)"
-    )
+    parser.add_argument("--max-differ", type=float, help="share of ours that may differ from the reference (0.005)")
     parser.add_argument("--limit-python", help="run limit.py too, with this Python (its requirements: peers/README.md)")
     arguments = parser.parse_args()
     for name in ("peers", "models", "texts", "long", "work", "int8"):
