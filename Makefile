@@ -93,6 +93,26 @@ drill-image: $(INSTALLED) $(DEMO)  ## smoke-test the image as root, as uid 10001
 	$(BIN)/absa smoke --image $(IMAGE) --model-dir $(DEMO) --user 10001
 	$(BIN)/absa smoke --image $(IMAGE) --model-dir $(DEMO) --read-only
 
+# More arguments for `absa bench`.
+BENCH_ARGS ?=
+bench: $(INSTALLED_DEV) $(DEMO)  ## measure a server and find its knee (MODELS= TEXTS= BENCH_ARGS=)
+	@test -n "$(TEXTS)" || { echo "TEXTS=file is needed: JSON Lines with a field text, or one text a line" >&2; exit 1; }
+	$(BIN)/absa bench --model-dir $(MODELS) --texts $(TEXTS) --out bench.json --picture bench.png $(BENCH_ARGS)
+
+# For the comparison with other servers: their folder, whole reviews, an int8 artifact, and more arguments.
+PEERS ?=
+LONG ?=
+INT8 ?=
+PEERS_ARGS ?=
+bench-peers: $(INSTALLED_DEV) $(DEMO)  ## compare with other servers (PEERS= MODELS= TEXTS= LONG= INT8= PEERS_ARGS=)
+	$(BIN)/python -m tests.drills.peers.compare --peers $(PEERS) --models $(MODELS) --texts $(TEXTS) \
+	  --work build/peers $(addprefix --long ,$(LONG)) $(addprefix --int8 ,$(INT8)) $(PEERS_ARGS)
+
+# What `absa bench` wrote about one instance; without it, figures that are assumed.
+BENCH ?= tests/drills/assumed_instance.json
+drill-plan: $(INSTALLED_DEV)  ## plan 10,000 requests a second, simulate a burst of three times the rate (BENCH=)
+	$(BIN)/absa plan --bench $(BENCH) --rate 10000 --burst 3 --picture docs/images/burst.png
+
 # Without torch, whose index is the user's choice: its version is pinned, its dependencies are locked, its hash is not.
 COMPILE = $(BIN)/pip-compile --quiet --no-header --strip-extras --generate-hashes --annotation-style line \
 	--no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \

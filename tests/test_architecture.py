@@ -24,10 +24,13 @@ ALLOWED = {
     "http": {"types", "errors", "absa", "serving", "telemetry"},
     # Held-out reviews are scored by the very pipeline that will serve the models.
     "training": {"types", "errors", "absa", "engines", "model_loader", "serving"},
+    # Measuring and planning look at a server from outside: by URL, process id and a JSON document.
+    "benchmark": {"types", "errors"},
+    "capacity": {"types", "errors"},
     "app": {"types", "errors", "settings", "absa", "engines", "telemetry", "serving", "http", "model_loader"},
     "worker": set(),
     "gunicorn_conf": {"settings", "telemetry", "worker"},
-    "commands": {"types", "errors", "settings", "training", "gunicorn_conf"},
+    "commands": {"types", "errors", "settings", "training", "gunicorn_conf", "benchmark", "capacity"},
     "cli": {"commands"},
     "model_loader": set(),
 }
