@@ -5,6 +5,7 @@ Knows botocore's requests and answers; what the objects are for it does not know
 
 import base64
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -53,12 +54,12 @@ class S3Bucket:
                 answer = self._client.get_object(
                     Bucket=self.name, Key=key, Range=f"bytes={begin}-{end - 1}", IfMatch=f'"{file.tag}"'
                 )
-                # A store that ignores If-Match must not mix two contents either.
-                if _tag(answer) != file.tag or answer.get("ContentRange", "").rpartition("/")[2] != str(
-                    file.size_bytes
-                ):
-                    raise ArtifactReplaced(f"{self.uri(key)} was replaced while it was read")
-                return _body(answer["Body"], end - begin, attempts)
+                with closing(answer["Body"]) as body:
+                    # A store that ignores If-Match must not mix two contents either.
+                    total = answer.get("ContentRange", "").rpartition("/")[2]
+                    if _tag(answer) != file.tag or total != str(file.size_bytes):
+                        raise ArtifactReplaced(f"{self.uri(key)} was replaced while it was read")
+                    return _received(body, end - begin, attempts)
 
         return attempts.call(request, doing=f"reading {self.uri(key)}")
 
@@ -115,16 +116,13 @@ def _listed(page: Any, prefix: str) -> Iterator[StoredFile]:  # noqa: ANN401  bo
             yield StoredFile(entry["Key"].removeprefix(prefix), entry["Size"], _tag(entry))
 
 
-def _body(stream: Any, size: int, attempts: Attempts) -> bytes:  # noqa: ANN401  botocore's StreamingBody
+def _received(stream: Any, size: int, attempts: Attempts) -> bytes:  # noqa: ANN401  botocore's StreamingBody
     blocks: list[bytes] = []
     received = 0
-    try:
-        while received <= size and (block := stream.read(_BLOCK_BYTES)):
-            attempts.deadline.check("reading")
-            blocks.append(block)
-            received += len(block)
-    finally:
-        stream.close()
+    while received <= size and (block := stream.read(_BLOCK_BYTES)):
+        attempts.deadline.check("reading")
+        blocks.append(block)
+        received += len(block)
     if received != size:
         raise TransientFailure(f"expected {size:,} bytes, got {received:,}")
     return b"".join(blocks)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 _BLOCK_BYTES = 1 << 16
+_CLOSING_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class FaultProxy:
         self._rules: list[Rule] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
+        self._tasks: set[asyncio.Task[None]] = set()
         self.requests: list[Request] = []
 
     def __enter__(self) -> Self:
@@ -80,19 +82,30 @@ class FaultProxy:
     async def _close(self) -> None:
         self._server.close()
         await self._server.wait_closed()
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Connections that were accepted last become tasks only in later rounds of the loop; transports close in them.
+        for _ in range(_CLOSING_ROUNDS):
+            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            # Of asyncio's own tasks, which accept, a cancelled one would leave its socket open.
+            for task in self._tasks.intersection(tasks):
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0)
         await self._loop.shutdown_default_executor()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # The loop itself refers to tasks only weakly, and one whose client has gone would be collected in the middle.
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
         try:
             await self._pass_on(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # one side has gone: that is what this is for
+        except asyncio.CancelledError:
+            pass  # the proxy closes; Python 3.11 would ask the cancelled task for its exception, which raises
         finally:
             writer.close()
+            self._tasks.discard(task)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")

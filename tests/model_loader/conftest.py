@@ -1,5 +1,6 @@
 """A bucket of a real S3 server, and that server behind a proxy that fails as it is told."""
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -27,6 +28,10 @@ def connect() -> Iterator[Callable[[str], "S3Client"]]:
         yield lambda url: stack.enter_context(
             closing(make_client(endpoint_url=url, region="us-east-1", read_timeout_s=READ_TIMEOUT_S))
         )
+        # A fetch that was given up leaves requests behind that end by their own timeouts; the proxy is to outlive them.
+        for thread in threading.enumerate():
+            if thread.name.startswith("model-loader"):
+                thread.join(10)
 
 
 @pytest.fixture
