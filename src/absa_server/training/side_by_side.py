@@ -11,8 +11,8 @@ from typing import Any
 from absa_server.training.errors import TrainingError
 
 Report = Callable[[str, int, int], None]
-# A job is given its report, already named; it must be picklable.
-Job = Callable[[Report], None]
+# Called with `report=`; it must be picklable.
+Job = Callable[..., None]
 # ("at", name, done, total), ("done", name) or ("failed", name, why).
 Message = tuple[Any, ...]
 
@@ -45,7 +45,7 @@ def run_side_by_side(jobs: Mapping[str, Job], report: Report) -> None:
 
 def _run(name: str, job: Job, messages: "Queue[Message]") -> None:
     try:
-        job(lambda *progress: messages.put(("at", *progress)))
+        job(report=lambda *progress: messages.put(("at", *progress)))
     except Exception as error:  # the process's outermost edge: the parent raises it
         messages.put(("failed", name, f"{type(error).__name__}: {error}"))
     else:
