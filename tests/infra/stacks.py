@@ -8,6 +8,8 @@ from absa_server.cloud.template import read_template
 INFRA = Path(__file__).parents[2] / "infra"
 TEMPLATES = sorted(INFRA.glob("*.yaml"))
 SHAPES = ["single", "multi-model", "pipeline", "pipeline-multi-model", "async"]
+# Those that answer a request on its own connection; alarms.yaml and dashboard.yaml are for these.
+ANSWERING_SHAPES = [shape for shape in SHAPES if shape != "async"]
 PLACE = Place(region="eu-west-1", account_id="111122223333")
 IMAGE = f"111122223333.dkr.ecr.eu-west-1.amazonaws.com/absa-server@sha256:{'0' * 64}"
 

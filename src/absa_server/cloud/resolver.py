@@ -137,7 +137,7 @@ class Resolver:
                 return self._physical_of(*name.split(".", 1))
             return str(self._ref(name))
 
-        return _VARIABLE.sub(replaced, text)
+        return _VARIABLE.sub(replaced, text).replace("${!", "${")
 
     def _is_true(self, node: Node) -> bool:
         ((name, argument),) = node.items()
