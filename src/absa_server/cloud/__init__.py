@@ -1,0 +1,1 @@
+"""The AWS side: templates, images, stacks, endpoints. The `absa` commands of the cloud are made of it."""

@@ -1,0 +1,26 @@
+"""An AWS account in this process: moto, with what it lacks."""
+
+from collections.abc import Iterator
+
+import pytest
+from moto import mock_aws
+
+from .moto_updates import add_update_endpoint
+
+REGION = "eu-west-1"
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Clients made during the test talk to moto; the Region they should name."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        "MOTO_ACCOUNT_ID": "111122223333",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    add_update_endpoint(monkeypatch)
+    with mock_aws():
+        yield REGION
