@@ -27,7 +27,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo run test lint type image smoke drill-reference drill-demo drill-ping drill-image lock clean
+.PHONY: help install demo run test lint type image smoke drill-reference drill-demo drill-ping drill-batching drill-image lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -74,6 +74,9 @@ drill-demo: $(INSTALLED_DEV) $(DEMO)  ## measure how good the demo models are (G
 
 drill-ping: $(INSTALLED_DEV) $(DEMO)  ## time /ping while loading, under load and beside 25 MB bodies (MODELS=)
 	$(BIN)/python -m tests.drills.ping --models $(MODELS)
+
+drill-batching: $(INSTALLED_DEV)  ## run 10,000 random interleavings of requests, streams and failures
+	$(BIN)/python -m tests.serving.batching.interleavings
 
 drill-image: $(INSTALLED) $(DEMO)  ## smoke-test the image as root, as uid 10001 and with a read-only root
 	@$(call require_docker)

@@ -1,6 +1,6 @@
 """The server's metrics, in one registry that `GET /metrics` renders. Units are in the names."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -11,8 +11,10 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 # From one short text on a fast engine to the platform's own limit of 60 s.
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -21,6 +23,17 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 # The time at which each counter began doubles the page and nobody here asks for it.
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class _WatchedCount(Collector):
+    """A counter whose value is read when it is collected."""
+
+    def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
+        self._name, self._text, self._read = name, text, read
+
+    def collect(self) -> Iterator[Metric]:
+        """See `prometheus_client.registry.Collector`."""
+        yield CounterMetricFamily(self._name, self._text, self._read())
 
 
 class Metrics:
@@ -48,6 +61,10 @@ class Metrics:
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge whose value is asked for when metrics are rendered."""
         Gauge(name, text, registry=self.registry).set_function(read)
+
+    def watch_count(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """A counter that somebody else counts; it is asked for when metrics are rendered."""
+        self.registry.register(_WatchedCount(name, text, read))
 
     def record_request(self, route: str, status: int, seconds: float) -> None:
         """One answered request. `route` is a path template, never a caller's own path."""
