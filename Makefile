@@ -78,6 +78,7 @@ drill-ping: $(INSTALLED_DEV) $(DEMO)  ## time /ping while loading, under load an
 SHAPES ?=
 drill-engine: $(INSTALLED_DEV)  ## compiled engine against eager torch: seconds, ms a call, memory (MODELS= SHAPES=bert-base,deberta-v3-base)
 	$(BIN)/python -m tests.drills.engine --models $(MODELS) $(addprefix --shapes ,$(SHAPES))
+
 drill-sagemaker: $(INSTALLED_DEV) $(DEMO)  ## call the server in every way SageMaker does, by boto3 (MODELS= TEXTS=)
 	$(BIN)/python -m tests.drills.sagemaker --models $(MODELS) --texts $(TEXTS)
 
@@ -86,6 +87,8 @@ drill-instances: $(INSTALLED_DEV) $(DEMO)  ## end instances under load, count lo
 
 drill-transform: $(INSTALLED_DEV) $(DEMO)  ## batch transform of 10,000 lines, 50 of them broken (MODELS= TEXTS=)
 	$(BIN)/python -m tests.drills.transform --models $(MODELS) --texts $(TEXTS)
+drill-batching: $(INSTALLED_DEV)  ## run 10,000 random interleavings of requests, streams and failures
+	$(BIN)/python -m tests.serving.batching.interleavings
 
 drill-image: $(INSTALLED) $(DEMO)  ## smoke-test the image as root, as uid 10001 and with a read-only root
 	@$(call require_docker)

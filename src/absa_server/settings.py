@@ -72,13 +72,16 @@ class Settings(BaseSettings):
     )
     # Higher: bursts wait instead of being refused with 429, and each waiting body stays in memory.
     max_pending_requests: int = Field(256, alias="ABSA_MAX_PENDING_REQUESTS", ge=1)
-    # Requests inferred side by side. Higher: a long request blocks short ones less; more memory, smaller caches each.
-    inference_threads: int = Field(2, alias="ABSA_INFERENCE_THREADS", ge=1, le=64)
-    # Threads of one forward pass; 0 divides the cores this process may use (affinity, cgroup quota) among the inference
-    # threads. Higher: one long request is answered sooner; above the cores per inference thread, all of them slow down.
+    # Streams: threads that tokenize, infer and decode; 0: one for each core this process may use (affinity, cgroup
+    # quota). Higher: smaller batches side by side; above the cores, all of them slow down.
+    inference_threads: int = Field(0, alias="ABSA_INFERENCE_THREADS", ge=0, le=64)
+    # Threads of one forward pass; 0 divides the cores among the streams. Higher: one long request is answered sooner;
+    # above the cores per stream, all of them slow down.
     engine_threads: int = Field(0, alias="ABSA_ENGINE_THREADS", ge=0, le=256)
     # Padded tokens of one forward pass. Higher: better use of wide machines, more memory, longer waits behind it.
-    batch_tokens: int = Field(4096, alias="ABSA_BATCH_TOKENS", ge=64)
+    batch_tokens: int = Field(1024, alias="ABSA_BATCH_TOKENS", ge=64)
+    # MB of analyses kept for texts that come again; 0: none. Higher: fewer forward passes, that much more memory.
+    result_cache_mb: int = Field(0, alias="ABSA_RESULT_CACHE_MB", ge=0, le=65536)
     # auto: OpenVINO, and torch, with a warning, for what does not convert. openvino: what does not convert is refused.
     engine: Literal["auto", "openvino", "torch"] = Field("auto", alias="ABSA_ENGINE")
     # auto: int8 where the artifact brings it, bf16 where the CPU has it in hardware, else f32. bf16 moves one answer in

@@ -8,6 +8,7 @@ import regex
 from tokenizers import Tokenizer
 
 from absa_server.absa.batches import BatchRunner
+from absa_server.absa.chains import run_chains
 from absa_server.absa.extractor import Extractor
 from absa_server.absa.labels import parse_tags
 from absa_server.absa.stages import AspectStage
@@ -31,7 +32,8 @@ def _extract(
     engine = ScriptedEngine(dict(script(raw, gold, scheme, convention) for gold in texts))
     tag_set = parse_tags(dict(enumerate(scheme.labels)), scheme.renamed)
     stage = AspectStage(Extractor(tokenizer, tag_set, max_tokens=512), BatchRunner(engine, 0, False, 4096))
-    return list(zip(texts, stage.extract([gold.text for gold in texts], lambda: None), strict=True))
+    found = run_chains([stage.extract(gold.text) for gold in texts], lambda: None)
+    return list(zip(texts, found, strict=True))
 
 
 @pytest.fixture
@@ -93,9 +95,8 @@ def test_averaging_sub_words_finds_the_same_spans_when_all_are_tagged(
     extractor = Extractor(
         text_tokenizer(family), parse_tags(dict(enumerate(scheme.labels))), max_tokens=512, word_level="mean"
     )
-    found = AspectStage(extractor, BatchRunner(engine, 0, False, 4096)).extract(
-        [gold.text for gold in GOLD.values()], lambda: None
-    )
+    stage = AspectStage(extractor, BatchRunner(engine, 0, False, 4096))
+    found = run_chains([stage.extract(gold.text) for gold in GOLD.values()], lambda: None)
     assert [[(aspect.start, aspect.end) for aspect in aspects] for aspects in found] == [
         gold.spans for gold in GOLD.values()
     ]

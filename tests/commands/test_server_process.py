@@ -31,13 +31,14 @@ BAD = {
     "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": ["0", "3601"],
     "SAGEMAKER_MODEL_SERVER_TIMEOUT": ["0", "3601"],
     "ABSA_MAX_PENDING_REQUESTS": ["0"],
-    "ABSA_INFERENCE_THREADS": ["0", "65"],
     "ABSA_PRECISION": ["fp16"],
     "ABSA_CACHE_DIR": [],  # where it cannot be written, networks are made for once, and the log tells
     "ABSA_COMPILE_MEMORY_MB": ["255"],
     "ABSA_COMPILE_TIMEOUT_S": ["0", "3601"],
+    "ABSA_INFERENCE_THREADS": ["-1", "65"],
     "ABSA_ENGINE_THREADS": ["-1", "257"],
     "ABSA_BATCH_TOKENS": ["63"],
+    "ABSA_RESULT_CACHE_MB": ["-1", "65537"],
     "ABSA_ENGINE": ["abacus"],
 }
 LOWEST = {
@@ -51,12 +52,13 @@ LOWEST = {
     "ABSA_MAX_ASPECTS": "1",
     "SAGEMAKER_MODEL_SERVER_TIMEOUT": "0.001",
     "ABSA_MAX_PENDING_REQUESTS": "1",
-    "ABSA_INFERENCE_THREADS": "1",
     "ABSA_PRECISION": "f32",
     "ABSA_COMPILE_MEMORY_MB": "256",
     "ABSA_COMPILE_TIMEOUT_S": "0.001",
+    "ABSA_INFERENCE_THREADS": "0",
     "ABSA_ENGINE_THREADS": "0",
     "ABSA_BATCH_TOKENS": "64",
+    "ABSA_RESULT_CACHE_MB": "0",
     "ABSA_ENGINE": "torch",
 }
 HIGHEST = {
@@ -70,6 +72,7 @@ HIGHEST = {
     "ABSA_PRECISION": "int8",
     "ABSA_COMPILE_TIMEOUT_S": "3600",
     "ABSA_ENGINE_THREADS": "256",
+    "ABSA_RESULT_CACHE_MB": "65536",
     "ABSA_ENGINE": "auto",
 }
 

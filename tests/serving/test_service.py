@@ -1,12 +1,13 @@
 """Permits, deadlines, cancellation, failure and shutdown, on a real event loop with real threads."""
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 
 from absa_server.errors import DeadlineExceeded, EngineFailed, Overloaded
 from absa_server.serving.model_slot import ModelSlot
-from absa_server.serving.service import Service, ServiceLimits, Stop, Stopped
+from absa_server.serving.service import Service, ServiceLimits
 from absa_server.types import Record
 
 FOOD = Record("a food a")
@@ -55,7 +56,7 @@ def test_permit_is_returned_when_its_request_fails(loaded):
 def test_deadline_answers_in_time_and_drops_the_rest_of_the_work(loaded, pipeline, engine, eventually):
     """A request past its time is told so; of its texts, only the batch under way is still finished."""
     engine.gate.clear()
-    service = make_service(loaded, timeout_s=0.05)
+    service = make_service(loaded, threads=1, timeout_s=0.05)
     with pytest.raises(DeadlineExceeded, match="SAGEMAKER_MODEL_SERVER_TIMEOUT"):
         asyncio.run(service.predict(pipeline, [Record(f"food {'a ' * n}") for n in range(20)]))
     engine.gate.set()
@@ -66,7 +67,7 @@ def test_deadline_answers_in_time_and_drops_the_rest_of_the_work(loaded, pipelin
 def test_cancelled_caller_leaves_at_most_one_batch(loaded, pipeline, engine, eventually):
     """Work whose caller has gone stops at the next batch."""
     engine.gate.clear()
-    service = make_service(loaded)
+    service = make_service(loaded, threads=1)
 
     async def leave():
         task = asyncio.create_task(service.predict(pipeline, [Record(f"food {'a ' * n}") for n in range(20)]))
@@ -128,15 +129,36 @@ def test_close_waits_for_work_in_flight_then_frees_the_model(loaded, pipeline, e
     assert engine.is_closed
 
 
-def test_stop_before_and_after_its_deadline():
-    """The clock decides, to the second; so does a caller that leaves."""
-    now = [10.0]
-    stop = Stop(11.0, lambda: now[0])
-    stop.check()
-    now[0] = 11.0
-    with pytest.raises(Stopped):
-        stop.check()
-    now[0] = 10.0
-    stop.set()
-    with pytest.raises(Stopped):
-        stop.check()
+def test_stream_gives_each_result_as_it_comes(loaded, pipeline, engine):
+    """A record is seen before the others are done; each comes once with its own index."""
+    service = make_service(loaded, threads=1)
+
+    async def listen():
+        async with aclosing(service.stream(pipeline, [Record("a " * n + "food") for n in range(5)])) as results:
+            first = await anext(results)
+            passes = engine.passes
+            return [first] + [result async for result in results], passes
+
+    results, passes_at_first = asyncio.run(listen())
+    assert sorted((index, answer.aspects[0].start) for index, answer in results) == [(n, 2 * n) for n in range(5)]
+    assert passes_at_first <= 5
+    service.close()
+
+
+def test_reader_that_stops_ends_the_work(loaded, pipeline, engine):
+    """Closing the stream drops what has not reached the model."""
+    engine.gate.clear()
+    service = make_service(loaded, threads=1)
+
+    async def leave():
+        async with aclosing(service.stream(pipeline, [Record("a " * n + "food") for n in range(20)])) as results:
+            waiting = asyncio.ensure_future(anext(results))
+            await asyncio.to_thread(engine.entered.wait, 10)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+
+    asyncio.run(leave())
+    engine.gate.set()
+    service.close()
+    assert engine.passes == 1

@@ -13,9 +13,12 @@ from absa_server.errors import EngineFailed
 from absa_server.types import Engine, FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BatchRunner:
-    """Runs rows of any number and length through an engine. As safe to call from several threads as the engine is."""
+    """Runs rows of any number and length through an engine. As safe to call from several threads as the engine is.
+
+    `budget_tokens` bounds the padded size of a batch of several rows. Runners are equal only to themselves.
+    """
 
     engine: Engine
     pad_token_id: int
@@ -27,19 +30,20 @@ class BatchRunner:
 
         `check` is called before each batch, and stops the work by raising. Raises `EngineFailed`.
         """
-        places: dict[tuple[bytes, bytes], list[int]] = {}
+        places: dict[bytes, list[int]] = {}
         for index, row in enumerate(rows):
-            places.setdefault((row.ids.tobytes(), row.types.tobytes()), []).append(index)
+            places.setdefault(row.identity, []).append(index)
         distinct = sorted((indexes[0] for indexes in places.values()), key=lambda index: len(rows[index]))
         logits: dict[int, FloatArray] = {}
         for batch in group_by_length([len(rows[index]) for index in distinct], self.budget_tokens):
             check()
             members = [distinct[position] for position in batch]
-            logits.update(zip(members, self._infer([rows[index] for index in members]), strict=True))
+            logits.update(zip(members, self.infer([rows[index] for index in members]), strict=True))
         answers = {index: logits[indexes[0]] for indexes in places.values() for index in indexes}
         return [answers[index] for index in range(len(rows))]
 
-    def _infer(self, rows: Sequence[ModelInput]) -> list[FloatArray]:
+    def infer(self, rows: Sequence[ModelInput]) -> list[FloatArray]:
+        """Logits of each row of one batch, as `run` gives them. Raises `EngineFailed`."""
         longest = max(len(row) for row in rows)
         ids = np.full((len(rows), longest), self.pad_token_id, np.int64)
         mask = np.zeros((len(rows), longest), np.int64)

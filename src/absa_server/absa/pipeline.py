@@ -1,21 +1,18 @@
 """The chain: texts to aspects to polarities, for any mix of records, in input order. Knows no HTTP and no engine."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from uuid import uuid4
 
 from absa_server.absa.absa_json import OutputSection
+from absa_server.absa.chains import Check, Steps, run_chains
 from absa_server.absa.given import resolve_given
-from absa_server.absa.stages import AspectStage, Check, JointStage, Rater
+from absa_server.absa.stages import AspectStage, JointStage, Rated, Rater
 from absa_server.errors import InvalidRequest
 from absa_server.types import Analysis, Aspect, Record
 
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """A record that can be answered; `given` are its aspects, looked up, or None where they are to be found."""
-
-    record: Record
-    given: list[Aspect] | None
+# Records that `analyze` has under way at a time. Higher: rows of likelier length in a batch; more memory.
+_PORTION_RECORDS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +20,15 @@ class Pipeline:
     """Finds aspects, rates aspects, or both; at least one of the two is there.
 
     A joint tagger is a whole pipeline by itself: its aspects leave stage one rated, and as `rater` it also rates the
-    given ones. `max_aspects` bounds the occurrences of a text's given aspects.
+    given ones. `max_aspects` bounds the occurrences of a text's given aspects. `version` tells the answers of this
+    pipeline from those of any other.
     """
 
     aspect: AspectStage | None
     rater: Rater | None
     output: OutputSection
     max_aspects: int = 100
+    version: str = field(default_factory=lambda: uuid4().hex)
 
     @property
     def is_aspect_only(self) -> bool:
@@ -41,24 +40,36 @@ class Pipeline:
 
         `check` is called between batches and stops the work by raising. Raises `EngineFailed`, and what `check` raises.
         """
-        questions = [self._question(record, check) for record in records]
-        answers = iter(self._analyze([one for one in questions if isinstance(one, _Question)], check))
-        return [next(answers) if isinstance(one, _Question) else one for one in questions]
+        return [
+            answer
+            for start in range(0, len(records), _PORTION_RECORDS)
+            for answer in run_chains(
+                [self.chain(record) for record in records[start : start + _PORTION_RECORDS]], check
+            )
+        ]
 
-    def _question(self, record: Record, check: Check) -> "_Question | InvalidRequest":
-        """The record with its given aspects looked up, or what is wrong with it for this pipeline."""
-        check()
+    def chain(self, record: Record) -> Steps[Analysis | InvalidRequest]:
+        """The work for one record, step by step; nothing is done before the first."""
         if (refusal := self._refusal(record)) is not None:
             return refusal
-        if record.aspects is None:
-            return _Question(record, None)
-        given = resolve_given(record.text, record.aspects)
-        if len(given) > self.max_aspects:
-            return InvalidRequest(
-                f"aspects: expected terms that occur at most {self.max_aspects} times together (ABSA_MAX_ASPECTS), "
-                f"got {len(given)} occurrences"
-            )
-        return _Question(record, given)
+        if record.aspects is None and self.aspect is not None:
+            extracted = yield from self.aspect.extract(record.text)
+            found = self._wanted(extracted, record)
+        else:
+            found = resolve_given(record.text, record.aspects or ())
+            if len(found) > self.max_aspects:
+                return self._too_many(found)
+        unrated = [aspect for aspect in found if self._is_to_rate(record, aspect)]
+        rated = iter((yield from self.rater.rate(record.text, unrated)) if self.rater and unrated else ())
+        return self._analysis(
+            record, [next(rated) if self._is_to_rate(record, aspect) else (aspect, False) for aspect in found]
+        )
+
+    def _too_many(self, found: Sequence[Aspect]) -> InvalidRequest:
+        return InvalidRequest(
+            f"aspects: expected terms that occur at most {self.max_aspects} times together (ABSA_MAX_ASPECTS), "
+            f"got {len(found)} occurrences"
+        )
 
     def _refusal(self, record: Record) -> InvalidRequest | None:
         mode, is_given = record.parameters.mode, record.aspects is not None
@@ -72,34 +83,8 @@ class Pipeline:
             )
         return None
 
-    def _analyze(self, questions: Sequence["_Question"], check: Check) -> list[Analysis]:
-        found = self._found(questions, check)
-        unrated = [
-            (question.record.text, aspect)
-            for question, aspects in zip(questions, found, strict=True)
-            for aspect in aspects
-            if self._is_to_rate(question.record, aspect)
-        ]
-        rated = iter(self.rater.rate(unrated, check) if self.rater and unrated else ())
-        return [
-            self._analysis(
-                question.record,
-                [next(rated) if self._is_to_rate(question.record, aspect) else (aspect, False) for aspect in aspects],
-            )
-            for question, aspects in zip(questions, found, strict=True)
-        ]
-
     def _is_to_rate(self, record: Record, aspect: Aspect) -> bool:
         return self.rater is not None and record.parameters.mode != "aspects" and aspect.polarity is None
-
-    def _found(self, questions: Sequence["_Question"], check: Check) -> list[list[Aspect]]:
-        """The aspects of each record, not yet rated: the given ones, or those that are extracted, all together."""
-        unknown = [question.record.text for question in questions if question.given is None]
-        extracted = iter(self.aspect.extract(unknown, check) if self.aspect and unknown else ())
-        return [
-            self._wanted(next(extracted), question.record) if question.given is None else question.given
-            for question in questions
-        ]
 
     def _wanted(self, aspects: list[Aspect], record: Record) -> list[Aspect]:
         """The found aspects above the least score; with their polarity only if it is the one to be answered."""
@@ -109,7 +94,7 @@ class Pipeline:
             return kept
         return [replace(aspect, label=None, polarity=None, polarity_score=None, scores=None) for aspect in kept]
 
-    def _analysis(self, record: Record, rated: Sequence[tuple[Aspect, bool]]) -> Analysis:
+    def _analysis(self, record: Record, rated: Sequence[Rated]) -> Analysis:
         is_truncated = record.truncated or any(truncated for _, truncated in rated)
         return Analysis(tuple(self._shown(aspect) for aspect, _ in rated), is_truncated)
 

@@ -1,27 +1,30 @@
-"""The stages of the chain, each with the engine that runs it: finding aspects, and two ways of rating them."""
+"""The stages of the chain, each with the model that runs it: finding aspects, and two ways of rating them.
 
-from collections.abc import Callable, Iterator, Sequence
+A stage's work is a chain (`chains`): it encodes, asks for rows, and decodes what it is sent.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from absa_server.absa.batches import BatchRunner
+from absa_server.absa.chains import Rows, Steps
 from absa_server.absa.classifier import AspectInText, Classifier
-from absa_server.absa.extractor import EncodedText, Extractor
+from absa_server.absa.extractor import Extractor
 from absa_server.absa.spans import TaggedWord, rate_span
-from absa_server.types import Aspect, FloatArray
+from absa_server.types import Aspect
 
-Check = Callable[[], None]
-T = TypeVar("T")
+# Aspects of one text that are encoded together. Higher: rows of likelier length in a batch; more memory.
+PORTION_PAIRS = 256
 
-# Texts, or pairs, that are encoded together. Higher: rows of likelier length in a batch; more memory, later stops.
-PORTION_ITEMS = 512
+Rated = tuple[Aspect, bool]
 
 
 class Rater(Protocol):
     """Whatever tells the polarity of an aspect in its text."""
 
-    def rate(self, found: Sequence[tuple[str, Aspect]], check: Check) -> list[tuple[Aspect, bool]]:
-        """Each (text, aspect) as the rated aspect, and whether the model had to be shown less than its policy wants."""
+    def rate(self, text: str, aspects: Sequence[Aspect]) -> Steps[list[Rated]]:
+        """Each aspect rated, and whether the model had to be shown less than its policy wants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +35,17 @@ class AspectStage:
     runner: BatchRunner
     min_score: float = 0.0
 
-    def extract(self, texts: Sequence[str], check: Check) -> list[list[Aspect]]:
-        """The aspects of each text; a joint tagger's come with their polarity.
+    def extract(self, text: str) -> Steps[list[Aspect]]:
+        """The aspects of a text; a joint tagger's come with their polarity."""
+        [encoded] = self.extractor.encode([text])
+        logits = yield Rows(self.runner, encoded.inputs)
+        return self.extractor.decode(encoded, logits)
 
-        `check` runs before each batch and stops the work by raising.
-        """
-        return [
-            self.extractor.decode(text, logits)
-            for portion in _portions(texts, check)
-            for text, logits in self._run(portion, check)
-        ]
-
-    def tag(self, texts: Sequence[str], check: Check) -> list[list[TaggedWord]]:
-        """The words of each text with the probabilities of their tags."""
-        return [
-            self.extractor.tag_words(text, logits)
-            for portion in _portions(texts, check)
-            for text, logits in self._run(portion, check)
-        ]
-
-    def _run(self, texts: Sequence[str], check: Check) -> list[tuple[EncodedText, list[FloatArray]]]:
-        encoded = self.extractor.encode(texts)
-        logits = iter(self.runner.run([row for text in encoded for row in text.inputs], check))
-        return [(text, [next(logits) for _ in text.inputs]) for text in encoded]
+    def tag(self, text: str) -> Steps[list[TaggedWord]]:
+        """The words of a text with the probabilities of their tags."""
+        [encoded] = self.extractor.encode([text])
+        logits = yield Rows(self.runner, encoded.inputs)
+        return self.extractor.tag_words(encoded, logits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +55,18 @@ class SentimentStage:
     classifier: Classifier
     runner: BatchRunner
 
-    def rate(self, found: Sequence[tuple[str, Aspect]], check: Check) -> list[tuple[Aspect, bool]]:
+    def rate(self, text: str, aspects: Sequence[Aspect]) -> Steps[list[Rated]]:
         """See `Rater`."""
-        return [rated for portion in _portions(found, check) for rated in self._rate(portion, check)]
-
-    def _rate(self, found: Sequence[tuple[str, Aspect]], check: Check) -> list[tuple[Aspect, bool]]:
-        encoded = self.classifier.encode([_in_text(text, aspect) for text, aspect in found])
-        logits = self.runner.run([one.input for one in encoded], check)
-        return [
-            (self.classifier.decode(aspect, row), one.truncated)
-            for (_, aspect), row, one in zip(found, logits, encoded, strict=True)
-        ]
+        rated: list[Rated] = []
+        for start in range(0, len(aspects), PORTION_PAIRS):
+            portion = aspects[start : start + PORTION_PAIRS]
+            encoded = self.classifier.encode([_in_text(text, aspect) for aspect in portion])
+            logits = yield Rows(self.runner, [one.input for one in encoded])
+            rated += [
+                (self.classifier.decode(aspect, row), one.truncated)
+                for aspect, row, one in zip(portion, logits, encoded, strict=True)
+            ]
+        return rated
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +75,10 @@ class JointStage:
 
     tagger: AspectStage
 
-    def rate(self, found: Sequence[tuple[str, Aspect]], check: Check) -> list[tuple[Aspect, bool]]:
+    def rate(self, text: str, aspects: Sequence[Aspect]) -> Steps[list[Rated]]:
         """See `Rater`. Nothing is cut: the tagger reads long texts in windows."""
-        texts = list(dict.fromkeys(text for text, _ in found))
-        words = dict(zip(texts, self.tagger.tag(texts, check), strict=True))
-        return [(rate_span(aspect, words[text], self.tagger.extractor.tag_set), False) for text, aspect in found]
-
-
-def _portions(items: Sequence[T], check: Check) -> Iterator[Sequence[T]]:
-    """`items` some at a time, so that the largest request is encoded within bounds and can be stopped."""
-    for start in range(0, len(items), PORTION_ITEMS):
-        check()
-        yield items[start : start + PORTION_ITEMS]
+        words = yield from self.tagger.tag(text)
+        return [(rate_span(aspect, words, self.tagger.extractor.tag_set), False) for aspect in aspects]
 
 
 def _in_text(text: str, aspect: Aspect) -> AspectInText:

@@ -17,11 +17,11 @@ _TRANSFORM_DEFAULT_MB = 6
 
 
 def create_router(
-    invocations: Invocations, slot: ModelSlot, metrics: Metrics, *, max_payload_mb: int, inference_threads: int
+    invocations: Invocations, slot: ModelSlot, metrics: Metrics, *, max_payload_mb: int, streams: int
 ) -> APIRouter:
     """The routes of a container: `/ping`, `/invocations`, `/execution-parameters`, `/metrics`."""
     router = APIRouter()
-    execution_parameters = transform_parameters(max_payload_mb, inference_threads)
+    execution_parameters = transform_parameters(max_payload_mb, streams)
 
     @router.get("/ping", response_class=Response, summary="Health: 200 when a request could be answered, else 503")
     async def ping() -> Response:

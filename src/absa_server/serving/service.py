@@ -1,22 +1,27 @@
-"""Answers requests: a permit before any work, a thread to do it in, and a time by which it must be done.
+"""Answers requests: a permit before any work, threads shared by all, and a time by which an answer must be there.
 
-Knows no HTTP. The analysis itself is the pipeline's.
+Knows no HTTP. The analysis itself is the pipeline's, its order the scheduler's.
 """
 
 import asyncio
 import os
 import sys
-import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from absa_server.absa.pipeline import Pipeline
 from absa_server.errors import DeadlineExceeded, InvalidRequest, Overloaded
+from absa_server.serving.answer_cache import AnswerCache
+from absa_server.serving.batching.jobs import Job
+from absa_server.serving.batching.outbox import Outbox
+from absa_server.serving.batching.scheduler import Scheduler
 from absa_server.serving.model_slot import ModelSlot
+from absa_server.telemetry.batching import BatchMetrics
 from absa_server.types import Analysis, Record
+
+Answer = Analysis | InvalidRequest
 
 _RETRY_AFTER_S = 1
 # Unix niceness: each step is a tenth less of a contended core. Higher: a quicker `/ping`; 19 would starve inference.
@@ -27,22 +32,28 @@ INFERENCE_NICE = 5
 class ServiceLimits:
     """See the settings of the same names."""
 
-    threads: int
+    streams: int
     max_pending_requests: int
     request_timeout_s: float
 
 
 class Service:
-    """Lives on one event loop; `predict` hands the work to threads. Close it once, after the last request."""
+    """Lives on one event loop; the work is done in threads. Close it once, after the last request."""
 
-    def __init__(self, slot: ModelSlot, limits: ServiceLimits, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        slot: ModelSlot,
+        limits: ServiceLimits,
+        *,
+        cache: AnswerCache | None = None,
+        metrics: BatchMetrics | None = None,
+    ) -> None:
         self.slot = slot
         self.pending_requests = 0
         self._limits = limits
-        self._clock = clock
-        self._executor = ThreadPoolExecutor(
-            limits.threads, thread_name_prefix="inference", initializer=_yield_to_the_event_loop
-        )
+        self.cache = cache
+        self._scheduler = Scheduler(limits.streams, metrics=metrics, prepare_thread=_yield_to_the_event_loop)
+        self._outbox: Outbox | None = None
 
     @contextmanager
     def permit(self) -> Iterator[None]:
@@ -59,20 +70,65 @@ class Service:
         finally:
             self.pending_requests -= 1
 
-    async def predict(self, pipeline: Pipeline, records: Sequence[Record]) -> list[Analysis | InvalidRequest]:
-        """One result a record, in order. A caller that is cancelled or too late leaves at most one batch behind.
+    async def predict(self, pipeline: Pipeline, records: Sequence[Record]) -> list[Answer]:
+        """One result a record, in order. A caller that is cancelled or too late leaves at most a batch a stream behind.
 
-        Raises `DeadlineExceeded` and `EngineFailed`.
+        Raises `DeadlineExceeded`, `EngineFailed`, and `ModelNotReady` when the server stops.
         """
-        stop = Stop(self._clock() + self._limits.request_timeout_s, self._clock)
-        work = asyncio.get_running_loop().run_in_executor(self._executor, pipeline.analyze, records, stop.check)
-        try:
+        answers: dict[int, Answer] = dict(self._known(pipeline, records))
+        if len(answers) < len(records):
             async with self.deadline():
-                return await work
-        except Stopped:
-            raise self._too_late() from None
+                with self._job(pipeline, records, known=answers, every=False) as job:
+                    await job.news.wait()
+                    answers.update(job.take())
+        return [answers[index] for index in range(len(records))]
+
+    async def stream(self, pipeline: Pipeline, records: Sequence[Record]) -> AsyncGenerator[tuple[int, Answer]]:
+        """The results as they come, each with the index of its record; raises what `predict` does.
+
+        Close it (`aclosing`), inside a `deadline` of your own: time that a reader takes is not the server's.
+        """
+        known = self._known(pipeline, records)
+        for found in known.items():
+            yield found
+        with self._job(pipeline, records, known=known, every=True) as job:
+            while not job.is_over:
+                await job.news.wait()
+                job.news.clear()
+                for result in job.take():
+                    yield result
+
+    def _known(self, pipeline: Pipeline, records: Sequence[Record]) -> dict[int, Analysis]:
+        """What the cache holds, by the record's index."""
+        if self.cache is None:
+            return {}
+        found = ((index, self.cache.get(pipeline.version, record)) for index, record in enumerate(records))
+        return {index: analysis for index, analysis in found if analysis is not None}
+
+    @contextmanager
+    def _job(
+        self, pipeline: Pipeline, records: Sequence[Record], *, known: Mapping[int, Answer], every: bool
+    ) -> Iterator["_Work"]:
+        """Hands the records that are not known to the scheduler; leaving the block ends what is left of them."""
+        unknown = {index: records[index] for index in range(len(records)) if index not in known}
+        news = asyncio.Event()
+        chains = [pipeline.chain(record) for record in unknown.values()]
+        job = self._scheduler.submit(chains, wake=partial(self._own_outbox().send, news.set), every=every)
+
+        def keep(index: int, answer: Answer) -> None:
+            if self.cache is not None and isinstance(answer, Analysis):
+                self.cache.put(pipeline.version, records[index], answer)
+
+        try:
+            yield _Work(job, news, tuple(unknown), keep)
         finally:
-            stop.set()
+            self._scheduler.abandon(job)
+
+    def _own_outbox(self) -> Outbox:
+        loop = asyncio.get_running_loop()
+        if self._outbox is None or self._outbox.loop is not loop:
+            self._outbox = Outbox(loop)
+        return self._outbox
 
     @asynccontextmanager
     async def deadline(self) -> AsyncIterator[None]:
@@ -91,8 +147,8 @@ class Service:
         )
 
     def close(self) -> None:
-        """Waits for work in flight, then frees the threads and the model."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        """Waits some seconds for work in flight, fails what is left, then frees the threads and the model."""
+        self._scheduler.close()
         self.slot.close()
 
 
@@ -105,23 +161,24 @@ def _yield_to_the_event_loop() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, 0) + INFERENCE_NICE))
 
 
-class Stopped(Exception):
-    """Raised inside the pipeline, between two batches, to end work that nobody waits for."""
+class _Work:
+    """A job as the event loop sees it: `news` is set when `take` has something to give, or to raise."""
 
+    def __init__(
+        self, job: Job, news: asyncio.Event, indexes: Sequence[int], keep: Callable[[int, Answer], None]
+    ) -> None:
+        self.news = news
+        self.is_over = False
+        self._job = job
+        self._indexes = indexes
+        self._keep = keep
 
-class Stop:
-    """Tells a pipeline to stop: because its caller left, or because its time is over."""
-
-    def __init__(self, deadline: float, clock: Callable[[], float]) -> None:
-        self._deadline = deadline
-        self._clock = clock
-        self._event = threading.Event()
-
-    def set(self) -> None:
-        """From now on `check` raises."""
-        self._event.set()
-
-    def check(self) -> None:
-        """Raises `Stopped` when the work is not wanted any more."""
-        if self._event.is_set() or self._clock() >= self._deadline:
-            raise Stopped
+    def take(self) -> list[tuple[int, Answer]]:
+        """Results that are new, by their records' indexes. Raises what the job failed with."""
+        self.is_over = self._job.is_over  # read first: then the results are all there
+        taken = [(self._indexes[place], answer) for place, answer in self._job.take_finished()]
+        if self._job.error is not None:
+            raise self._job.error
+        for index, answer in taken:
+            self._keep(index, answer)
+        return taken

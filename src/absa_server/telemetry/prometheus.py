@@ -1,6 +1,6 @@
 """The server's metrics, in one registry that `GET /metrics` renders. Units are in the names."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -11,8 +11,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.metrics_core import Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -24,6 +23,17 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 # The time at which each counter began doubles the page and nobody here asks for it.
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class _WatchedCount(Collector):
+    """A counter whose value is read when it is collected."""
+
+    def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
+        self._name, self._text, self._read = name, text, read
+
+    def collect(self) -> Iterator[Metric]:
+        """See `prometheus_client.registry.Collector`."""
+        yield CounterMetricFamily(self._name, self._text, self._read())
 
 
 class Metrics:
@@ -52,9 +62,9 @@ class Metrics:
         """A gauge whose value is asked for when metrics are rendered."""
         Gauge(name, text, registry=self.registry).set_function(read)
 
-    def watch_total(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """A counter that somebody else counts; its value is asked for when metrics are rendered."""
-        self.registry.register(_WatchedTotal(name, text, read))
+    def watch_count(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """A counter that somebody else counts; it is asked for when metrics are rendered."""
+        self.registry.register(_WatchedCount(name, text, read))
 
     def record_request(self, route: str, status: int, seconds: float) -> None:
         """One answered request. `route` is a path template, never a caller's own path."""
@@ -71,14 +81,3 @@ class Metrics:
     def render(self) -> bytes:
         """The registry in Prometheus' text format."""
         return generate_latest(self.registry)
-
-
-class _WatchedTotal(Collector):
-    """One counter without labels, read anew by each collection."""
-
-    def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
-        self._name, self._text, self._read = name, text, read
-
-    def collect(self) -> Iterable[Metric]:
-        """See `prometheus_client`'s custom collectors."""
-        yield CounterMetricFamily(self._name, self._text, value=self._read())

@@ -1,0 +1,37 @@
+"""Which rows of a queue make one batch: similar lengths around the row whose turn it is. Pure: numbers in, a range out.
+
+A forward pass costs about as much as its padded tokens and a few more. The group is the one in which the largest share
+of that cost goes to real tokens: rows are added while they pay for the padding that they cause.
+"""
+
+from collections.abc import Sequence
+
+# What a forward pass costs by itself, in tokens. Higher: larger batches of less similar lengths.
+PASS_TOKENS = 24
+
+
+def similar_rows(lengths: Sequence[int], anchor: int, *, limit_tokens: int) -> range:
+    """The neighbours of `anchor` in ascending `lengths` that share its batch; always with itself.
+
+    Together they have at most `limit_tokens`, padded, unless the anchor alone has more. Takes time in proportion to the
+    rows it looks at, at most `limit_tokens`.
+    """
+    first, last, own = anchor, anchor + 1, lengths[anchor]
+    best, best_share = range(first, last), own / (PASS_TOKENS + own)
+    while True:
+        options = []
+        if first > 0:
+            options.append((own + lengths[first - 1], first - 1, last))
+        if last < len(lengths):
+            options.append((own + lengths[last], first, last + 1))
+        fitting = [one for one in options if lengths[one[2] - 1] * (one[2] - one[1]) <= limit_tokens]
+        if not fitting:
+            return best
+        own, first, last = max(fitting, key=lambda one: _share(lengths, one))
+        if (share := _share(lengths, (own, first, last))) >= best_share:
+            best, best_share = range(first, last), share
+
+
+def _share(lengths: Sequence[int], group: tuple[int, int, int]) -> float:
+    own, first, last = group
+    return own / (PASS_TOKENS + lengths[last - 1] * (last - first))
