@@ -24,7 +24,7 @@ BAD = {
     "SAGEMAKER_MULTI_MODEL": ["maybe"],
     "SAGEMAKER_CONTAINER_LOG_LEVEL": ["LOUD", "15"],
     "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": ["text/html"],
-    "SAGEMAKER_MAX_PAYLOAD_IN_MB": ["0", "1025", "many"],
+    "SAGEMAKER_MAX_PAYLOAD_IN_MB": ["-1", "1025", "many"],
     "ABSA_MAX_RECORDS": ["0"],
     "ABSA_MAX_TEXT_CHARS": ["0"],
     "ABSA_MAX_ASPECTS": ["0"],
@@ -40,13 +40,21 @@ BAD = {
     "ABSA_BATCH_TOKENS": ["63"],
     "ABSA_RESULT_CACHE_MB": ["-1", "65537"],
     "ABSA_ENGINE": ["abacus"],
+    "SAGEMAKER_BATCH": ["maybe"],
+    "ABSA_RESULTS_S3_URI": ["results", "s3://", "s3://A_B/x", "https://bucket/x"],
+    "ABSA_RESULTS_SPOOL_DIR": [],
+    "ABSA_RESULTS_SPOOL_MB": ["0"],
+    "ABSA_RESULTS_REQUIRED": ["maybe"],
+    "ABSA_RESULTS_INPUT": ["summary"],
+    "ABSA_MEMORY_BUDGET_MB": ["-1"],
+    "ABSA_LOAD_THREADS": ["0", "65"],
 }
 LOWEST = {
     "SAGEMAKER_BIND_TO_PORT": "1",
     "SAGEMAKER_MULTI_MODEL": "false",
     "SAGEMAKER_CONTAINER_LOG_LEVEL": "10",
     "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "application/json",
-    "SAGEMAKER_MAX_PAYLOAD_IN_MB": "1",
+    "SAGEMAKER_MAX_PAYLOAD_IN_MB": "0",
     "ABSA_MAX_RECORDS": "1",
     "ABSA_MAX_TEXT_CHARS": "1",
     "ABSA_MAX_ASPECTS": "1",
@@ -60,6 +68,10 @@ LOWEST = {
     "ABSA_BATCH_TOKENS": "64",
     "ABSA_RESULT_CACHE_MB": "0",
     "ABSA_ENGINE": "torch",
+    "SAGEMAKER_BATCH": "true",
+    "ABSA_RESULTS_SPOOL_MB": "1",
+    "ABSA_MEMORY_BUDGET_MB": "0",
+    "ABSA_LOAD_THREADS": "1",
 }
 HIGHEST = {
     "SAGEMAKER_BIND_TO_PORT": "65535",
@@ -74,6 +86,7 @@ HIGHEST = {
     "ABSA_ENGINE_THREADS": "256",
     "ABSA_RESULT_CACHE_MB": "65536",
     "ABSA_ENGINE": "auto",
+    "ABSA_LOAD_THREADS": "64",
 }
 
 
