@@ -1,7 +1,10 @@
 """The drill of the demo models: how good they are, asked over HTTP from a real server.
 
-On the sentences written by hand before the models were (end-to-end F1: exact span and right polarity), and on any gold
-files with a scorer (F1 of the terms found; accuracy of the polarities of given ones). Exit code 1 below a bar.
+On two sets of sentences written by hand (end-to-end F1: exact span and right polarity), and on any gold files with a
+scorer (F1 of the terms found; accuracy of the polarities of given ones). Exit code 1 below a bar.
+
+The first set has a bar: its writer never saw the generator, and nothing was tuned on it. The second was scored many
+times while the generator grew, and is harder; it has no bar, because it is no longer a measure of anything unseen.
 """
 
 import tempfile
@@ -18,7 +21,9 @@ from tests.drills.reference_answers import read_records
 from tests.drills.scoring import score
 from tests.integration.server_process import ServerProcess
 
-HANDWRITTEN = Path(__file__).parents[1] / "training" / "handwritten_reviews.jsonl"
+TRAINING = Path(__file__).parents[1] / "training"
+HANDWRITTEN = TRAINING / "handwritten_reviews.jsonl"
+DEVELOPMENT = TRAINING / "development_reviews.jsonl"
 BATCH = 32
 
 app = typer.Typer(add_completion=False)
@@ -39,7 +44,7 @@ def main(
     figures: list[tuple[float, float]] = []
 
     def add(texts: str, figure: str, value: float, least: float) -> None:
-        table.add_row(texts, figure, f"{value:.4f}", f"{least:.2f}")
+        table.add_row(texts, figure, f"{value:.4f}", f"{least:.2f}" if least else "-")
         figures.append((value, least))
 
     with (
@@ -47,9 +52,10 @@ def main(
         ServerProcess({"ABSA_MODEL_DIR": str(models)}, log=Path(folder) / "log") as server,
     ):
         server.wait_until_ready()
-        records = read_records(HANDWRITTEN)
-        found = ask(server.url, [{"text": record["text"]} for record in records])
-        add(f"{len(records)} handwritten", "end-to-end F1", end_to_end_f1(records, found), handwritten_f1)
+        for file, name, least in ((HANDWRITTEN, "handwritten", handwritten_f1), (DEVELOPMENT, "development", 0.0)):
+            records = read_records(file)
+            found = ask(server.url, [{"text": record["text"]} for record in records])
+            add(f"{len(records)} {name}", "end-to-end F1", end_to_end_f1(records, found), least)
         for file in gold or () if scorer else ():
             records = read_records(file)
             found = ask(server.url, [{"text": record["text"]} for record in records])

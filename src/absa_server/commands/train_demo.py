@@ -21,7 +21,7 @@ from absa_server.training.errors import TrainingError
 from absa_server.training.plan import Plan
 from absa_server.training.records import LabelledReview
 
-DEMO_REVIEWS = 16_000
+DEMO_REVIEWS = 12_000
 DEMO_ASPECT_REVIEWS = 8_000
 DATA_EPOCHS = 4
 
