@@ -24,6 +24,8 @@ ALLOWED = {
     "http": {"types", "errors", "absa", "serving", "telemetry"},
     # Held-out reviews are scored by the very pipeline that will serve the models.
     "training": {"types", "errors", "absa", "engines", "model_loader", "serving"},
+    # Artifacts are asked, measured and opened again by what will serve them.
+    "packaging": {"types", "errors", "absa", "engines", "serving", "model_loader"},
     # Measuring and planning look at a server from outside: by URL, process id and a JSON document.
     "benchmark": {"types", "errors"},
     "capacity": {"types", "errors"},
@@ -32,7 +34,17 @@ ALLOWED = {
     "gunicorn_conf": {"settings", "telemetry", "worker"},
     # Around the container, never in it.
     "cloud": {"types", "errors"},
-    "commands": {"types", "errors", "settings", "training", "gunicorn_conf", "benchmark", "capacity", "cloud"},
+    "commands": {
+        "types",
+        "errors",
+        "settings",
+        "training",
+        "gunicorn_conf",
+        "benchmark",
+        "capacity",
+        "cloud",
+        "packaging",
+    },
     "cli": {"commands"},
     "model_loader": set(),
 }
