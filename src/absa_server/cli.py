@@ -11,10 +11,11 @@ from absa_server.commands.plan import plan
 from absa_server.commands.serve import serve
 from absa_server.commands.smoke import smoke
 from absa_server.commands.train_demo import train_demo
+from absa_server.commands.upload_model import upload_model
 
 app = typer.Typer(
     name="absa",
-    help="Serve aspect-based sentiment models, train and pack them, check and measure a running server, plan a fleet.",
+    help="Train, pack, upload and serve aspect-based sentiment models; check and measure a server; plan a fleet.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
@@ -26,6 +27,7 @@ app.command("plan")(plan)
 app.command("serve")(serve)
 app.command("smoke")(smoke)
 app.command("train-demo")(train_demo)
+app.command("upload-model")(upload_model)
 
 
 def main() -> None:
