@@ -1,15 +1,20 @@
 """An artifact's manifest: size and sha256 of each file, written by whoever packs it, checked by whoever loads it.
 
+It may also tell what memory loading the artifact took on its packer's machine.
+
 Reader and writer stand together, so that they cannot drift apart. Knows nothing of what the files mean.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from model_loader.errors import ArtifactCorrupt
+from model_loader.memory_entry import Footprint
 
 MANIFEST_NAME = "manifest.json"
 FORMAT_VERSION = 1
@@ -54,24 +59,52 @@ def _known_digests(folder: Path) -> dict[str, str]:
     return {}
 
 
-def write_manifest(root: Path) -> dict[str, FileEntry]:
-    """Writes `manifest.json` over all other files of `root`, and returns its entries by relative POSIX path."""
+def write_manifest(root: Path, *, measured: Mapping[str, Footprint] | None = None) -> dict[str, FileEntry]:
+    """Writes `manifest.json` over all other files of `root`, and returns its entries by relative POSIX path.
+
+    `measured` is the memory of a load, by the caller's word for the way it was loaded.
+    """
     files = sorted(file for file in root.rglob("*") if file.is_file() and file != root / MANIFEST_NAME)
     entries = {file.relative_to(root).as_posix(): FileEntry(file.stat().st_size, sha256_of(file)) for file in files}
-    document = {"version": FORMAT_VERSION, "files": {name: asdict(entry) for name, entry in entries.items()}}
+    document = {
+        "version": FORMAT_VERSION,
+        "files": {name: asdict(entry) for name, entry in entries.items()},
+        "measured": {way: asdict(footprint) for way, footprint in (measured or {}).items()},
+    }
     (root / MANIFEST_NAME).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return entries
 
 
 def read_manifest(root: Path) -> dict[str, FileEntry]:
     """The entries of `root`'s manifest. Raises `ArtifactCorrupt` when it is no manifest of a known version."""
+    with _readable():
+        return {str(name): FileEntry(**entry) for name, entry in _read(root)["files"].items()}
+
+
+def read_measured(root: Path) -> dict[str, Footprint]:
+    """What `write_manifest` was told of the memory of a load; empty where nothing was measured.
+
+    Raises `ArtifactCorrupt` as `read_manifest` does.
+    """
+    with _readable():
+        found = _read(root).get("measured") or {}
+        return {
+            str(way): Footprint.of(int(one["resident_bytes"]), peak_bytes=int(one["peak_bytes"]))
+            for way, one in found.items()
+        }
+
+
+def _read(root: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((root / MANIFEST_NAME).read_text(encoding="utf-8"))
+    if document["version"] != FORMAT_VERSION:
+        raise ArtifactCorrupt(f"{MANIFEST_NAME}: version {document['version']!r}; this server reads {FORMAT_VERSION}")
+    return document
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
     try:
-        document = json.loads((root / MANIFEST_NAME).read_text(encoding="utf-8"))
-        if document["version"] != FORMAT_VERSION:
-            raise ArtifactCorrupt(
-                f"{MANIFEST_NAME}: version {document['version']!r}; this server reads {FORMAT_VERSION}"
-            )
-        return {str(name): FileEntry(**entry) for name, entry in document["files"].items()}
+        yield
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactCorrupt(f"{MANIFEST_NAME} is not readable ({error!r}); pack the artifact again") from error
 

@@ -24,6 +24,8 @@ ALLOWED = {
     "http": {"types", "errors", "absa", "serving", "telemetry"},
     # Held-out reviews are scored by the very pipeline that will serve the models.
     "training": {"types", "errors", "absa", "engines", "model_loader", "serving"},
+    # Artifacts are asked, measured and opened again by what will serve them.
+    "packaging": {"types", "errors", "absa", "engines", "serving", "model_loader"},
     # Measuring and planning look at a server from outside: by URL, process id and a JSON document.
     "benchmark": {"types", "errors"},
     "capacity": {"types", "errors"},
@@ -32,7 +34,18 @@ ALLOWED = {
     "gunicorn_conf": {"settings", "telemetry", "worker"},
     # Around the container, never in it.
     "cloud": {"types", "errors"},
-    "commands": {"types", "errors", "settings", "training", "gunicorn_conf", "benchmark", "capacity", "cloud"},
+    "commands": {
+        "types",
+        "errors",
+        "settings",
+        "training",
+        "gunicorn_conf",
+        "benchmark",
+        "capacity",
+        "cloud",
+        "packaging",
+        "model_loader",
+    },
     "cli": {"commands"},
     "model_loader": set(),
 }
@@ -40,7 +53,7 @@ HEAVY = {"torch", "transformers"}
 HEAVY_AT_HOME = {"engines", "training"}
 AWS = {"boto3", "botocore"}
 # What talks to S3, and all of cloud/.
-AWS_AT_HOME = {"cloud", "s3_bucket", "s3_client", "s3_errors", "upload_model", "uploader"}
+AWS_AT_HOME = {"cloud", "s3_bucket", "s3_client", "s3_errors", "s3_upload", "uploader"}
 
 
 def part_of(file: Path) -> str:

@@ -103,7 +103,7 @@ def _engine(settings: Settings) -> EngineOptions:
         limits=ConversionLimits(settings.compile_memory_mb, settings.compile_timeout_s),
         cache=EngineCache(settings.cache_dir),
     )
-    return EngineOptions(choice, settings.batch_tokens, settings.max_aspects)
+    return EngineOptions(choice, settings.batch_tokens, settings.max_aspects, settings.self_test)
 
 
 def _results_bucket(settings: Settings) -> ResultsBucket | None:

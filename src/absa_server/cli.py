@@ -6,24 +6,28 @@ Subcommands import what is heavy (torch, transformers) only when they run, so th
 import typer
 
 from absa_server.commands.bench import bench
+from absa_server.commands.package_model import package_model
 from absa_server.commands.plan import plan
 from absa_server.commands.serve import serve
 from absa_server.commands.smoke import smoke
 from absa_server.commands.train_demo import train_demo
+from absa_server.commands.upload_model import upload_model
 
 app = typer.Typer(
     name="absa",
-    help="Serve aspect-based sentiment models, train demo models, check and measure a running server, plan a fleet.",
+    help="Train, pack, upload and serve aspect-based sentiment models; check and measure a server; plan a fleet.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
     add_completion=False,
 )
 app.command("bench")(bench)
+app.command("package-model")(package_model)
 app.command("plan")(plan)
 app.command("serve")(serve)
 app.command("smoke")(smoke)
 app.command("train-demo")(train_demo)
+app.command("upload-model")(upload_model)
 
 
 def main() -> None:

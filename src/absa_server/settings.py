@@ -95,6 +95,10 @@ class Settings(BaseSettings):
     compile_memory_mb: int = Field(8192, alias="ABSA_COMPILE_MEMORY_MB", ge=256)
     compile_timeout_s: float = Field(300.0, alias="ABSA_COMPILE_TIMEOUT_S", gt=0, le=3600)
 
+    # true: a model that does not give the answers that its packer stored in the artifact is refused, for a few forward
+    # passes a load; false: all that is tried is whether it answers one sentence.
+    self_test: bool = Field(default=False, alias="ABSA_SELF_TEST")
+
     # Every answer is kept under this s3://bucket/prefix; not set: none is. The container needs s3:PutObject there.
     results_s3_uri: str | None = Field(
         None, alias="ABSA_RESULTS_S3_URI", pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$"

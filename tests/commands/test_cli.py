@@ -9,7 +9,7 @@ import pytest
 from .conftest import ROOT, environment
 
 ABSA = str(Path(sys.executable).parent / "absa")
-COMMANDS = ["bench", "plan", "serve", "smoke", "train-demo"]
+COMMANDS = ["bench", "package-model", "plan", "serve", "smoke", "train-demo", "upload-model"]
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -31,7 +31,7 @@ def test_help_of_each_command_shows_an_example(command):
     assert f"absa {command} --" in shown.stdout
 
 
-@pytest.mark.parametrize("door", ["bench", "plan", "smoke", "train_demo"])
+@pytest.mark.parametrize("door", ["bench", "package_model", "plan", "smoke", "train_demo", "upload_model"])
 def test_script_is_a_door_to_the_command(door):
     """`scripts/X.py --help` is the help of `absa X`."""
     shown = run(sys.executable, str(ROOT / "scripts" / f"{door}.py"), "--help")

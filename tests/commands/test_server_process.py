@@ -48,6 +48,7 @@ BAD = {
     "ABSA_RESULTS_INPUT": ["summary"],
     "ABSA_MEMORY_BUDGET_MB": ["-1"],
     "ABSA_LOAD_THREADS": ["0", "65"],
+    "ABSA_SELF_TEST": ["maybe"],
 }
 LOWEST = {
     "SAGEMAKER_BIND_TO_PORT": "1",
@@ -72,6 +73,7 @@ LOWEST = {
     "ABSA_RESULTS_SPOOL_MB": "1",
     "ABSA_MEMORY_BUDGET_MB": "0",
     "ABSA_LOAD_THREADS": "1",
+    "ABSA_SELF_TEST": "false",
 }
 HIGHEST = {
     "SAGEMAKER_BIND_TO_PORT": "65535",
@@ -87,6 +89,7 @@ HIGHEST = {
     "ABSA_RESULT_CACHE_MB": "65536",
     "ABSA_ENGINE": "auto",
     "ABSA_LOAD_THREADS": "64",
+    "ABSA_SELF_TEST": "true",
 }
 
 

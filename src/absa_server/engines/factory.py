@@ -12,7 +12,7 @@ from typing import Literal
 from absa_server.engines.conversion import ConversionLimits, compile_model, compile_tokenizer
 from absa_server.engines.cores import available_cores
 from absa_server.engines.folder_cache import FolderCache, FolderLease, NoCache
-from absa_server.engines.network import packed_networks, read_info
+from absa_server.engines.network import is_compiled_only, packed_networks, read_info
 from absa_server.engines.openvino import BLOB, StreamPlan, compile_blob, load_network
 from absa_server.engines.openvino_library import openvino
 from absa_server.engines.precision import (
@@ -94,22 +94,32 @@ def _load_compiled(source: NetworkSource, choice: EngineChoice) -> Engine:
     precision = choose_precision(choice.precision, packed=packed, features=features)
     folder = packed.get("int8" if precision == "int8" else "f32")
     if folder is not None:
-        return _load_with_blob(folder, precision, choice)
-    lease = _converted(source, choice)
+        return _load_with_blob(folder, precision, source.labels, choice)
+    if is_compiled_only(source.folder):
+        raise InvalidModel(
+            f"ABSA_PRECISION={choice.precision}: {source.folder.name}/ has only {', '.join(packed)}, and no weights to "
+            "make another network of; choose auto, or pack the artifact with its weights"
+        )
+    lease = converted_network(source, choice)
     try:
-        return _load_with_blob(lease.path, precision, choice)
+        return _load_with_blob(lease.path, precision, source.labels, choice)
     finally:
         lease.release()  # the weights stay mapped
 
 
-def _converted(source: NetworkSource, choice: EngineChoice) -> FolderLease:
+def converted_network(source: NetworkSource, choice: EngineChoice) -> FolderLease:
+    """The float32 network of a plain folder, converted now unless it is in the cache.
+
+    Raises `NotConvertible`, and `InvalidModel` for a model that is broken.
+    """
+
     def fill(out: Path) -> None:
         compile_model(source.folder, out, task=source.task, labels=source.labels, limits=choice.limits)
 
     return choice.cache.lease(f"network {source.content()} {source.task} {source.labels} f32 {_version()}", fill)
 
 
-def _load_with_blob(folder: Path, precision: Precision, choice: EngineChoice) -> Engine:
+def _load_with_blob(folder: Path, precision: Precision, labels: int, choice: EngineChoice) -> Engine:
     plan = choice.plan
 
     def fill(out: Path) -> None:
@@ -118,7 +128,7 @@ def _load_with_blob(folder: Path, precision: Precision, choice: EngineChoice) ->
     key = f"blob {read_info(folder).id} {precision} {plan.streams}x{plan.threads} {_version()}"
     lease = choice.cache.lease(f"{key} {cpu_signature(cpu_features())}", fill)
     try:
-        return load_network(folder, precision, plan, blob=lease.path / BLOB)
+        return load_network(folder, precision, plan, blob=lease.path / BLOB, labels=labels)
     finally:
         lease.release()
 
@@ -128,6 +138,11 @@ def _version() -> str:
 
 
 def _load_torch(source: NetworkSource, choice: EngineChoice) -> Engine:
+    if is_compiled_only(source.folder):
+        raise InvalidModel(
+            f"ABSA_ENGINE={choice.name}: {source.folder.name}/ has only compiled networks, which torch does not run; "
+            "choose auto or openvino, or pack the artifact with its weights"
+        )
     try:
         from absa_server.engines.torch import load_torch_engine  # noqa: PLC0415  imports torch: seconds and 250 MB
     except ImportError as error:

@@ -6,9 +6,9 @@
 An artifact may bring such folders as `<model>/openvino/<f32 or int8>/`; bf16 runs from the f32 one.
 """
 
+import hashlib
 import json
-import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from absa_server.engines.precision import Precision
@@ -25,8 +25,8 @@ class NetworkInfo:
 
     `vocabulary` and `max_tokens` bound what may be asked: the IR would answer ids and positions beyond them with
     nonsense. `max_tokens` None: any length. `engine` is the version that converted it. `measured` are whatever figures
-    its packer found (agreement, speed), for people. `id` is another for each conversion: what is compiled from a
-    network points into its weights file, and fits no other.
+    its packer found (agreement, speed), for people. `id` is made of the graph's and the weights' bytes when the info is
+    written: what is compiled from a network points into its weights file, and fits no other.
     """
 
     precision: str
@@ -34,13 +34,14 @@ class NetworkInfo:
     max_tokens: int | None
     engine: str
     measured: dict[str, float] | None = None
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    id: str = ""
     version: int = VERSION
 
 
 def write_info(folder: Path, info: NetworkInfo) -> None:
-    """Puts `info` beside the graph in `folder`."""
-    (folder / INFO).write_text(json.dumps(asdict(info), indent=1) + "\n", encoding="utf-8")
+    """Puts `info` beside the graph and the weights in `folder`, with the id that follows from them."""
+    document = asdict(replace(info, id=_content(folder)))
+    (folder / INFO).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def read_info(folder: Path) -> NetworkInfo:
@@ -59,10 +60,23 @@ def read_info(folder: Path) -> NetworkInfo:
     return info
 
 
+def _content(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in (GRAPH, WEIGHTS):
+        with (folder / name).open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
 def packed_networks(folder: Path) -> dict[str, Path]:
     """Networks that the model in `folder` brings, by precision."""
     names: tuple[Precision, ...] = ("f32", "int8")
     return {name: path for name in names if (path := folder / PACKED_FOLDER / name).is_dir()}
+
+
+def is_compiled_only(folder: Path) -> bool:
+    """Whether the model in `folder` is there as networks alone, without the weights that they were made of."""
+    return bool(packed_networks(folder)) and not any(folder.glob("*.safetensors"))
 
 
 def _name(folder: Path) -> str:

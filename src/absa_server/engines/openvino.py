@@ -95,10 +95,13 @@ class OpenVinoEngine:
         return_free_memory()
 
 
-def load_network(folder: Path, precision: Precision, plan: StreamPlan, *, blob: Path | None) -> OpenVinoEngine:
+def load_network(
+    folder: Path, precision: Precision, plan: StreamPlan, *, blob: Path | None, labels: int | None = None
+) -> OpenVinoEngine:
     """The network in `folder`, ready to infer. `blob` is what `compile_blob` made of it for this CPU and plan, or None.
 
-    Raises `InvalidModel` when the folder's files are not a network that this version of OpenVINO reads.
+    Raises `InvalidModel` when the folder's files are not a network that this version of OpenVINO reads, or its head
+    has not as many outputs as there are `labels`.
     """
     keep_little()
     info = read_info(folder)
@@ -113,6 +116,7 @@ def load_network(folder: Path, precision: Precision, plan: StreamPlan, *, blob: 
             f"{folder.name}/ is no network that OpenVINO {library.__version__} runs ({_first_line(error)}); "
             "pack the artifact again"
         ) from error
+    _check_head(compiled, folder, labels)
     forget_pages(folder / WEIGHTS)
     name = f"openvino {precision}"
     logger.info(
@@ -121,6 +125,15 @@ def load_network(folder: Path, precision: Precision, plan: StreamPlan, *, blob: 
     )
     size = (folder / WEIGHTS).stat().st_size
     return OpenVinoEngine(compiled, info, name=name, streams=plan.streams, resident_bytes=size)
+
+
+def _check_head(compiled: Any, folder: Path, labels: int | None) -> None:  # noqa: ANN401
+    width = compiled.outputs[0].partial_shape[-1]
+    if labels is not None and width.is_static and width.get_length() != labels:
+        raise InvalidModel(
+            f"{'/'.join(folder.parts[-3:])}/{GRAPH}: the head has {width.get_length()} outputs, config.json names "
+            f"{labels} labels in id2label; they must agree"
+        )
 
 
 def _import(core: Any, folder: Path, blob: Path, properties: dict[str, str | int]) -> Any | None:  # noqa: ANN401

@@ -18,7 +18,9 @@ from absa_server.absa.stages import AspectStage, JointStage, SentimentStage
 from absa_server.absa.tokenization import TextTokenizer
 from absa_server.engines.factory import EngineChoice, NetworkSource, load_engine, load_tokenizer
 from absa_server.errors import InvalidModel
+from absa_server.serving.footprints import measured_resident_bytes
 from absa_server.serving.guarded_engine import GuardedEngine
+from absa_server.serving.self_test import check_self_test
 from absa_server.types import Engine, GivenAspect, Record
 from model_loader import ArtifactError, open_folder
 from model_loader.manifest import content_hash
@@ -36,6 +38,7 @@ class EngineOptions:
     choice: EngineChoice = field(default_factory=lambda: EngineChoice("torch"))
     batch_tokens: int = 4096
     max_aspects: int = 100
+    self_test: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,14 @@ def load_model(root: Path, options: EngineOptions) -> LoadedModel:
     try:
         pipeline = _build(artifact, options, engines)
         _self_test(pipeline)
+        names = tuple(engine.name for engine in engines)
+        if options.self_test:
+            _check_stored_answers(folder.root, pipeline, names)
     except BaseException:
         _close(engines)
         raise
-    resident = sum(engine.resident_bytes for engine in engines)
+    weights = sum(engine.resident_bytes for engine in engines)
+    resident = measured_resident_bytes(folder.root, names) or weights
     logger.info(
         "model_loaded",
         extra={
@@ -77,7 +84,6 @@ def load_model(root: Path, options: EngineOptions) -> LoadedModel:
             "files_bytes": folder.size_bytes,
         },
     )
-    names = tuple(engine.name for engine in engines)
     return LoadedModel(pipeline, artifact.kind, resident, lambda: _close(engines), names)
 
 
@@ -151,6 +157,17 @@ def _self_test(pipeline: Pipeline) -> None:
     refusals = [analysis for analysis in analyses if isinstance(analysis, Exception)]
     if refusals:
         raise InvalidModel(f"the model loads but refuses a plain sentence: {refusals[0]}")
+
+
+def _check_stored_answers(root: Path, pipeline: Pipeline, engines: tuple[str, ...]) -> None:
+    """See `check_self_test`; an artifact that brings no answers is served with a warning."""
+    answers = check_self_test(root, pipeline, engines)
+    if answers == 0:
+        logger.warning(
+            "self_test_absent", extra={"reason": "the artifact brings no answers; package-model stores some"}
+        )
+    else:
+        logger.info("self_test_passed", extra={"answers": answers})
 
 
 def _close(engines: list[Engine]) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from absa_server.serving.footprints import predicted_footprint
 from absa_server.serving.loading import LoadedModel
 from model_loader import Footprint, MemoryCache
 from model_loader.budgets import memory_budget_bytes, memory_limit_bytes, resident_bytes
@@ -41,8 +42,8 @@ def close_model(model: LoadedModel) -> int:
 
 
 def footprint_of(folder: Path) -> Footprint:
-    """What loading `folder` is predicted to take: its files' bytes, of which the weights are nearly all."""
-    return Footprint.of(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
+    """What loading `folder` is predicted to take; see `predicted_footprint`."""
+    return predicted_footprint(folder)
 
 
 def _trim() -> None:

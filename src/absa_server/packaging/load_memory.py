@@ -1,0 +1,84 @@
+"""The memory that loading an artifact takes, measured in a process of its own.
+
+    python -m absa_server.packaging.load_memory <artifact> <precision>
+
+One JSON line on stdout: `resident_bytes` that a load adds and keeps, `peak_bytes` that it adds at most. What libraries
+take once a process is not counted: the second of two loads is measured. Streams and threads are the server's defaults.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+from absa_server.engines.cores import available_cores
+from absa_server.engines.factory import EngineChoice
+from absa_server.engines.memory import return_free_memory
+from absa_server.engines.precision import Precision
+from absa_server.packaging.errors import MeasurementFailed
+from absa_server.serving.loading import EngineOptions, load_model
+from model_loader import Footprint
+from model_loader.budgets import resident_bytes
+
+_STATUS = Path("/proc/self/status")
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+_TIMEOUT_S = 600
+_MODULE = "absa_server.packaging.load_memory"
+# Figures are rounded up to this.
+_STEP_BYTES = 1 << 20
+
+
+def measure_load(artifact: Path, precision: Precision) -> Footprint:
+    """What loading `artifact` in that precision takes. Raises `MeasurementFailed`."""
+    command = [sys.executable, "-P", "-m", _MODULE, str(artifact), precision]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603  our own
+    try:
+        told = json.loads(done.stdout.splitlines()[-1])
+        return Footprint.of(told["resident_bytes"], peak_bytes=told["peak_bytes"])
+    except (ValueError, IndexError, KeyError) as error:
+        raise MeasurementFailed(
+            f"loading in {precision} could not be measured (exit code {done.returncode}): {done.stderr[-500:]}"
+        ) from error
+
+
+def _measure(artifact: Path, precision: Precision) -> dict[str, int]:
+    streams = available_cores()
+    options = EngineOptions(
+        EngineChoice("openvino", precision=precision, streams=streams, threads=1), batch_tokens=1024
+    )
+    load_model(artifact, options).close()
+    return_free_memory()
+    before, peak_before = resident_bytes(), _start_peak()
+    model = load_model(artifact, options)
+    return_free_memory()
+    resident, peak = resident_bytes() - before, _peak_bytes() - peak_before
+    model.close()
+    return {"resident_bytes": _rounded(resident), "peak_bytes": _rounded(peak)}
+
+
+def _start_peak() -> int:
+    """Forgets the highest resident memory so far; what it is now."""
+    _CLEAR_REFS.write_text("5")
+    return _peak_bytes()
+
+
+def _peak_bytes() -> int:
+    """The kernel's high-water mark, pages of mapped files included: they are read while a network is compiled."""
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) << 10
+
+
+def _rounded(size: int) -> int:
+    return -(-max(size, 1) // _STEP_BYTES) * _STEP_BYTES
+
+
+def main(arguments: list[str]) -> None:
+    """One measurement, printed."""
+    artifact, precision = arguments
+    found: dict[str, Any] = _measure(Path(artifact), cast("Precision", precision))
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
