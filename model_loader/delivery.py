@@ -3,6 +3,7 @@
 Blocking; callable from many threads. Knows neither memory nor which version answers for a name.
 """
 
+import logging
 import math
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from model_loader.deadlines import Deadline
 from model_loader.disk_cache import DiskCache
 from model_loader.disk_entry import DiskLease
 from model_loader.sources import Source, Version
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,21 @@ class Delivery:
         with self._fetching, self._deadline(self._options.fetch_timeout_s) as deadline:
             deadline.check(f"fetching {version.name}")
             fetched = self._source.fetch(version, folder, limits=limits, deadline=deadline)
-        self._count(fetches=1, fetched_bytes=fetched.stats.received_bytes, fetch_seconds=fetched.stats.seconds)
+        stats = fetched.stats
+        logger.info(
+            "artifact_fetched",
+            extra={
+                "model": version.name,
+                "uri": version.uri,
+                "token": version.token,
+                "received_bytes": stats.received_bytes,
+                "written_bytes": stats.written_bytes,
+                "seconds": round(stats.seconds, 3),
+                "requests": stats.requests,
+                "retries": stats.retries,
+            },
+        )
+        self._count(fetches=1, fetched_bytes=stats.received_bytes, fetch_seconds=stats.seconds)
 
     @contextmanager
     def _deadline(self, seconds: float) -> Iterator[Deadline]:
