@@ -375,7 +375,9 @@ def main(
     work = Path(tempfile.mkdtemp())
     begin = time.monotonic()
     try:
-        outcomes = drill(Models(read_files(models), megabytes << 20), work, work / "cache", callers=callers, timeout_s=timeout_s)
+        outcomes = drill(
+            Models(read_files(models), megabytes << 20), work, work / "cache", callers=callers, timeout_s=timeout_s
+        )
     finally:
         shutil.rmtree(work, ignore_errors=True)
     table = Table("fault", "must be", "was", "s", "right", "said", title=f"S3 fails, {time.monotonic() - begin:.0f} s")
