@@ -1,4 +1,4 @@
-"""What the two caches count. Figures only; how they are exported is others' business."""
+"""What the caches and the loader count. Figures only; how they are exported is others' business."""
 
 from dataclasses import dataclass
 
@@ -42,3 +42,18 @@ class MemoryStats:
     leased: int = 0
     waiting: int = 0
     used_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderStats:
+    """Versions swapped in, versions refused while the old one went on serving, and what the store was asked to send.
+
+    `disk_hits` are artifacts that were wanted for a load and lay on disk already; `fetches` those that did not.
+    """
+
+    replacements: int = 0
+    refused_replacements: int = 0
+    disk_hits: int = 0
+    fetches: int = 0
+    fetched_bytes: int = 0
+    fetch_seconds: float = 0.0

@@ -18,11 +18,7 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 def write_file(file: Path, blocks: Iterable[bytes]) -> FileEntry:
     """Size and sha256 of the new file that `blocks` make; its folders are made as needed.
 
-    <<<<<<< HEAD
-    Its mode is 0644 less the umask. Raises `DiskFull`, `ArchiveUnsafe` when a file stands where a folder is needed, or
-    =======
     Its mode is 0644 less the umask. Raises `DiskFull`, `ArchiveUnsafe` when a file stands where a folder is needed or
-    >>>>>>> sources
     the other way round, and whatever `blocks` raises.
     """
     digest, size_bytes = hashlib.sha256(), 0

@@ -97,6 +97,11 @@ class DiskCache:
         with self._stats_lock:
             return replace(self._stats, entries=len(sizes), used_bytes=sum(sizes))
 
+    def counts(self) -> DiskStats:
+        """What this process did; looks at no file, and leaves out what the cache holds."""
+        with self._stats_lock:
+            return self._stats
+
     def _open(self, key: str, name: str) -> DiskLease | None:
         """A lease of the entry as it is, or None when it is missing, damaged or evicted."""
         folder = self._entries / name

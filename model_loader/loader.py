@@ -5,17 +5,16 @@ the memory cache's. Generic in what is loaded.
 """
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic
 
-from model_loader.archive import Limits
-from model_loader.deadlines import Deadline
+from model_loader.cache_stats import LoaderStats
+from model_loader.delivery import Delivery, DeliveryOptions, key_of
 from model_loader.disk_cache import DiskCache
 from model_loader.errors import (
     ArtifactError,
@@ -27,7 +26,7 @@ from model_loader.errors import (
 )
 from model_loader.flights import Flights
 from model_loader.memory_cache import MemoryCache
-from model_loader.memory_entry import Footprint, MemoryLease, T
+from model_loader.memory_entry import Footprint, MemoryLease, T, follow
 from model_loader.recent_failures import RecentFailures
 from model_loader.refs import ModelRef
 from model_loader.sources import Source, Version
@@ -43,20 +42,8 @@ class LoaderOptions:
     """`ttl_s`: how old the knowledge of a name's version may get before the store is asked again."""
 
     ttl_s: float = 60.0
-    fetch_timeout_s: float = 600.0
-    resolve_timeout_s: float = 30.0
     failure_memory_s: float = 5.0
-    max_artifact_bytes: int = 16 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class LoaderStats:
-    """Versions swapped in, and versions that were refused while the old one went on serving."""
-
-    replacements: int = 0
-    refused_replacements: int = 0
-    fetched_bytes: int = 0
-    fetch_seconds: float = 0.0
+    delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +57,11 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A version whose files lie on disk, and what loading them will take."""
+    """A version whose files lie on disk, and what loading them will take. `instead_of` serves on unless it loads."""
 
     version: Version
     footprint: Footprint
+    instead_of: _Known | None = None
 
 
 class Loader(Generic[T]):
@@ -93,19 +81,18 @@ class Loader(Generic[T]):
     ) -> None:
         self.disk = disk
         self.memory = memory
-        self._source = source
         self._load_folder = load
         self._footprint_of = footprint_of
         self._options = options or LoaderOptions()
+        self._delivery = Delivery(source, disk, self._options.delivery)
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
         self._pinned: set[str] = set()
-        self._stats = LoaderStats()
+        self._replacements = self._refused_replacements = 0
         self._failures = RecentFailures(self._options.failure_memory_s, clock)
         self._preparing: Flights[_Prepared] = Flights(executor)
         self._checking: Flights[None] = Flights(executor)
-        self._life = Deadline(math.inf)
 
     def request(self, name: str) -> "Future[MemoryLease[T]]":
         """A lease of the model `name`, now or once it is loaded. Whoever stops waiting calls `abandon`.
@@ -115,8 +102,8 @@ class Loader(Generic[T]):
         ModelRef.parse(name)
         future: Future[MemoryLease[T]] = Future()
         known, failure = self._look_up(name)
-        if known is not None and (lease := self.memory.join(_key(known.version))) is not None:
-            _follow(future, lease)
+        if known is not None and (lease := self.memory.join(key_of(known.version))) is not None:
+            follow(future, lease)
             if self._is_stale(known):
                 self._checking.join(name, lambda: self._check(name), lambda _: None)
         elif failure is not None:
@@ -133,16 +120,20 @@ class Loader(Generic[T]):
             self._pinned.add(name)
             known = self._known.get(name)
         if known is not None:
-            self.memory.pin(_key(known.version))
+            self.memory.pin(key_of(known.version))
 
     def stats(self) -> LoaderStats:
         """Counts since the start."""
         with self._lock:
-            return self._stats
+            return replace(
+                self._delivery.stats(),
+                replacements=self._replacements,
+                refused_replacements=self._refused_replacements,
+            )
 
     def close(self) -> None:
         """Ends downloads under way; the caches are their owner's."""
-        self._life.cancel()
+        self._delivery.close()
 
     def _look_up(self, name: str) -> tuple[_Known | None, Exception | None]:
         with self._lock:
@@ -160,53 +151,78 @@ class Loader(Generic[T]):
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
         elif not future.cancelled():
-            _follow(future, self._request_memory(prepared.result()))
+            self._load_prepared(name, prepared.result(), future)
+
+    def _load_prepared(self, name: str, prepared: _Prepared, future: "Future[MemoryLease[T]]") -> None:
+        leasing = self._request_memory(prepared)
+        known = prepared.instead_of
+        if known is None:
+            follow(future, leasing)
+            return
+
+        def settle(loaded: "Future[MemoryLease[T]]") -> None:
+            if (error := loaded.exception()) is None:
+                self._adopt(name, prepared.version)
+                follow(future, loaded)
+                return
+            self._refuse(name, known, prepared.version, error)
+            self._preparing.join(name, lambda: self._prepare(name), lambda again: self._continue(name, again, future))
+
+        leasing.add_done_callback(settle)
 
     def _request_memory(self, prepared: _Prepared) -> "Future[MemoryLease[T]]":
         version = prepared.version
-        return self.memory.request(_key(version), lambda: self._load(version), prepared.footprint)
+        return self.memory.request(key_of(version), lambda: self._load(version), prepared.footprint)
 
     def _prepare(self, name: str) -> _Prepared:
         """The version to load: the known one while that is fresh, or the store cannot be asked; else the store's."""
         known, _ = self._look_up(name)
-        if known is not None and not self._is_stale(known):
-            return self._bring(known.version)
+        if known is None:
+            return self._bring_current(name)
         try:
-            prepared = self._bring_current(name)
-        except StoreUnavailable as error:
-            if known is None:
-                raise
-            logger.warning("model_check_failed", extra={"model": name, "reason": str(error)})
-            return self._bring(known.version)
-        self._adopt(name, prepared.version)
-        return prepared
+            if not self._is_stale(known):
+                return self._bring(known.version)
+            return self._bring_newer(name, known)
+        except ArtifactReplaced:  # its files left the disk, and the store has others now
+            return self._bring_current(name)
 
     def _bring_current(self, name: str) -> _Prepared:
         for _ in range(_FETCHES):
-            version = self._source.resolve(name, deadline=Deadline(self._options.resolve_timeout_s))
+            version = self._delivery.resolve(name)
             try:
-                return self._bring(version)
+                prepared = self._bring(version)
             except ArtifactReplaced:
                 continue
+            self._adopt(name, version)
+            return prepared
         raise StoreUnavailable(f"{name} was replaced {_FETCHES} times while it was fetched; finish the upload first")
 
+    def _bring_newer(self, name: str, known: _Known) -> _Prepared:
+        """The store's version, to be tried where it is a new one: what cannot be had leaves the known one serving."""
+        self._note(name, replace(known, checked_at_s=self._clock()))  # a store that fails is not asked again at once
+        try:
+            version = self._delivery.resolve(name)
+        except ArtifactMissing:
+            self._remove(name, known)
+            raise
+        except ArtifactError as error:
+            logger.warning("model_check_failed", extra={"model": name, "reason": str(error)})
+            return self._bring(known.version)
+        if key_of(version) in {key_of(known.version), known.refused}:
+            return self._bring(known.version)
+        try:
+            return replace(self._bring(version), instead_of=known)
+        except Exception as error:  # whatever it is, the known version can still serve
+            self._refuse(name, known, version, error)
+            return self._bring(known.version)
+
     def _bring(self, version: Version) -> _Prepared:
-        with self.disk.lease(_key(version), self._fill(version), expected_bytes=version.size_bytes) as lease:
+        with self._delivery.lease(version, is_first=True) as lease:
             return _Prepared(version, self._footprint_of(lease.path))
 
     def _load(self, version: Version) -> T:
-        with self.disk.lease(_key(version), self._fill(version), expected_bytes=version.size_bytes) as lease:
+        with self._delivery.lease(version) as lease:
             return self._load_folder(lease.path)
-
-    def _fill(self, version: Version) -> Callable[[Path], None]:
-        def fill(folder: Path) -> None:
-            self._life.check(f"fetching {version.name}")
-            limits = Limits(max_bytes=self.disk.budget_bytes or self._options.max_artifact_bytes)
-            deadline = Deadline(self._options.fetch_timeout_s)
-            fetched = self._source.fetch(version, folder, limits=limits, deadline=deadline)
-            self._count(fetched_bytes=fetched.stats.received_bytes, fetch_seconds=fetched.stats.seconds)
-
-        return fill
 
     def _check(self, name: str) -> None:
         """Asks the store for the version of a model that is loaded, and replaces it by a newer one that loads."""
@@ -215,14 +231,14 @@ class Loader(Generic[T]):
             return
         self._note(name, replace(known, checked_at_s=self._clock()))
         try:
-            version = self._source.resolve(name, deadline=Deadline(self._options.resolve_timeout_s))
+            version = self._delivery.resolve(name)
         except ArtifactMissing:
             self._remove(name, known)
             return
         except ArtifactError as error:
             logger.warning("model_check_failed", extra={"model": name, "reason": str(error)})
             return
-        if _key(version) not in {_key(known.version), known.refused}:
+        if key_of(version) not in {key_of(known.version), known.refused}:
             self._replace(name, known, version)
 
     def _replace(self, name: str, known: _Known, version: Version) -> None:
@@ -250,17 +266,23 @@ class Loader(Generic[T]):
             self._failures.forget(name)
             is_pinned = name in self._pinned
         if is_pinned:
-            self.memory.pin(_key(version))
-        if before is not None and _key(before.version) != _key(version):
-            self._count(replacements=1)
+            self.memory.pin(key_of(version))
+        if before is not None and key_of(before.version) != key_of(version):
+            with self._lock:
+                self._replacements += 1
             logger.info("model_replaced", extra={"model": name, "uri": version.uri, "token": version.token})
             self._discard(before.version)
 
     def _refuse(self, name: str, known: _Known, version: Version, error: BaseException) -> None:
-        self._count(refused_replacements=1)
-        logger.error("model_replacement_failed", extra={"model": name, "uri": version.uri, "reason": str(error)})
+        """The older version goes on serving. A lasting fault is told once, and the same version not tried again."""
         is_lasting = not isinstance(error, ArtifactReplaced | StoreUnavailable | CacheClosed)
-        self._note(name, replace(known, checked_at_s=self._clock(), refused=_key(version) if is_lasting else None))
+        with self._lock:
+            now = self._known.get(name)
+            if now is None or now.version != known.version or now.refused == key_of(version):
+                return
+            self._refused_replacements += 1
+            self._known[name] = _Known(now.version, self._clock(), key_of(version) if is_lasting else None)
+        logger.error("model_replacement_failed", extra={"model": name, "uri": version.uri, "reason": str(error)})
 
     def _note(self, name: str, known: _Known) -> None:
         with self._lock:
@@ -274,31 +296,5 @@ class Loader(Generic[T]):
         self._discard(known.version)
 
     def _discard(self, version: Version) -> None:
-        self.memory.retire(_key(version))
-        self.disk.forget(_key(version))
-
-    def _count(self, **more: float) -> None:
-        with self._lock:
-            now = self._stats
-            self._stats = replace(now, **{name: getattr(now, name) + value for name, value in more.items()})
-
-
-def _key(version: Version) -> str:
-    """Equal keys are the same bytes, in this process and in any later one."""
-    return f"{version.uri}#{version.token}"
-
-
-def _follow(future: "Future[MemoryLease[T]]", lease: "Future[MemoryLease[T]]") -> None:
-    """Hands `lease` on to `future`; for one who has left meanwhile it is given back."""
-
-    def hand_on(done: "Future[MemoryLease[T]]") -> None:
-        error = done.exception()
-        if future.set_running_or_notify_cancel():
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(done.result())
-        elif error is None:
-            done.result().release()
-
-    lease.add_done_callback(hand_on)
+        self.memory.retire(key_of(version))
+        self._delivery.forget(version)

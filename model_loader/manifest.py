@@ -51,6 +51,16 @@ def content_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def artifact_hash(root: Path) -> str:
+    """Hex digest of a whole artifact: of its manifest where it has one, else of names and bytes of all its files."""
+    if (root / MANIFEST_NAME).is_file():
+        return sha256_of(root / MANIFEST_NAME)
+    digest = hashlib.sha256()
+    for file in sorted(child for child in root.rglob("*") if child.is_file()):
+        digest.update(f"{file.relative_to(root).as_posix()}\0{sha256_of(file)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
 def _known_digests(folder: Path) -> dict[str, str]:
     for root, prefix in ((folder, ""), (folder.parent, f"{folder.name}/")):
         if (root / MANIFEST_NAME).is_file():

@@ -285,8 +285,13 @@ class MemoryCache(Generic[T]):
                 reclaimed = self._close_value(value)
         except Exception:
             logger.exception("close_failed", extra={"key": entry.key})
+        seconds = time.monotonic() - started
+        logger.info(
+            "memory_entry_closed",
+            extra={"key": entry.key, "reclaimed_bytes": reclaimed, "seconds": round(seconds, 3)},
+        )
         with self._lock:
-            self._count(reclaimed_bytes=reclaimed, close_seconds=time.monotonic() - started)
+            self._count(reclaimed_bytes=reclaimed, close_seconds=seconds)
             self._shelf.left(entry)
             work = self._decide(Work())
         self._carry_out(work)

@@ -85,3 +85,19 @@ def abandon(future: "Future[MemoryLease[T]]") -> None:
     """Leaves the wait for a lease; one that comes all the same is given back."""
     if not future.cancel():
         future.add_done_callback(lambda done: None if done.exception() else done.result().release())
+
+
+def follow(future: "Future[MemoryLease[T]]", lease: "Future[MemoryLease[T]]") -> None:
+    """Hands `lease` on to `future`; for one who has left meanwhile it is given back."""
+
+    def hand_on(done: "Future[MemoryLease[T]]") -> None:
+        error = done.exception()
+        if future.set_running_or_notify_cancel():
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(done.result())
+        elif error is None:
+            done.result().release()
+
+    lease.add_done_callback(hand_on)

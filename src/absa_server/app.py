@@ -1,7 +1,9 @@
 """The one composition root: settings in, application out. Nothing else reads the settings or knows all the parts."""
 
 import logging.config
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -18,18 +20,27 @@ from absa_server.http.middleware import RequestMiddleware
 from absa_server.http.model_routes import create_model_router
 from absa_server.http.routes import create_router
 from absa_server.serving.answer_cache import AnswerCache
+from absa_server.serving.cache_disk import CacheDisk
+from absa_server.serving.cache_metrics import watch_disk, watch_loader, watch_memory
 from absa_server.serving.engine_cache import EngineCache
 from absa_server.serving.loading import EngineOptions, load_model
-from absa_server.serving.model_memory import create_model_memory
+from absa_server.serving.model_memory import create_model_memory, footprint_of, yield_to_inference
 from absa_server.serving.model_names import ModelNames, names_file_of_this_server
 from absa_server.serving.model_slot import ModelSlot
+from absa_server.serving.model_store import ModelStore
 from absa_server.serving.registry import Registry
 from absa_server.serving.results.bucket import ResultsBucket
 from absa_server.serving.service import Service, ServiceLimits
-from absa_server.settings import Settings, read_settings
+from absa_server.settings import ConfigurationError, Settings, read_settings
 from absa_server.telemetry.batching import BatchMetrics
 from absa_server.telemetry.logs import logging_config
 from absa_server.telemetry.prometheus import Metrics
+from model_loader import DiskCache, Loader
+from model_loader.loader import LoaderOptions
+from model_loader.stores import open_store
+
+# Threads that ask the store and fetch, most of them waiting. Higher: more silent requests before others wait for them.
+_STORE_THREADS = 32
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -37,21 +48,32 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or read_settings()
     logging.config.dictConfig(logging_config(settings.log_level))
     metrics = Metrics()
-    slot = ModelSlot(None if settings.multi_model else partial(load_model, settings.model_dir, _engine(settings)))
+    disk = CacheDisk(settings.cache_dir, budget_mb=settings.disk_budget_mb)
+    engine = _engine(settings, disk)
+    has_one_model = not settings.multi_model and settings.model_store is None
+    slot = ModelSlot(partial(load_model, settings.model_dir, engine) if has_one_model else None)
     service = Service(slot, _service_limits(settings), cache=_cache(settings), metrics=BatchMetrics(metrics))
     bucket = _results_bucket(settings)
     kept = KeptResults(bucket.writer, with_text=settings.results_input == "text") if bucket else None
-    invocations = Invocations(service, metrics, _invocation_options(settings), kept=kept)
-    registry = _registry(settings) if settings.multi_model else None
-    _watch(metrics, service)
+    store = _store(settings, settings.model_store, engine, disk) if settings.model_store is not None else None
+    invocations = Invocations(service, metrics, _invocation_options(settings), kept=kept, store=store)
+    registry = _registry(settings, engine) if settings.multi_model else None
+    is_ready = partial(_is_ready, slot, store)
+    _watch(metrics, service, is_ready)
+    watch_disk(metrics, disk)
+    if store is not None:
+        watch_memory(metrics, store.loader.memory)
+        watch_loader(metrics, store.loader)
     if bucket is not None:
         _watch_results(metrics, bucket)
     if registry is not None:
-        _watch_registry(metrics, registry)
+        watch_memory(metrics, registry.memory)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         slot.start()
+        if store is not None:
+            store.start()
         yield
         service.close()
         invocations.close()
@@ -59,12 +81,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             bucket.close()
         if registry is not None:
             registry.close()
+        if store is not None:
+            await store.close()
 
     app = FastAPI(title="absa-server", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(
         create_router(
             invocations,
-            slot,
+            is_ready,
             metrics,
             max_payload_mb=settings.max_payload_bytes // (1024 * 1024),
             streams=_streams(settings),
@@ -77,9 +101,36 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _registry(settings: Settings) -> Registry:
+def _is_ready(slot: ModelSlot, store: ModelStore | None) -> bool:
+    return slot.is_ready if store is None else store.is_ready
+
+
+def _store(settings: Settings, uri: str, engine: EngineOptions, disk: CacheDisk) -> ModelStore:
+    loader = Loader(
+        # botocore does not read AWS_REGION, which the platform sets.
+        open_store(uri, region=os.environ.get("AWS_REGION")),
+        _opened(disk),
+        create_model_memory(settings.memory_budget_mb, settings.load_threads),
+        load=partial(load_model, options=engine, is_hashed=False),
+        footprint_of=footprint_of,
+        executor=ThreadPoolExecutor(_STORE_THREADS, thread_name_prefix="store", initializer=yield_to_inference),
+        options=LoaderOptions(ttl_s=settings.model_ttl_s),
+    )
+    return ModelStore(loader, default=settings.default_model)
+
+
+def _opened(disk: CacheDisk) -> DiskCache:
+    try:
+        return disk.open()
+    except OSError as error:
+        raise ConfigurationError(
+            f"ABSA_CACHE_DIR={str(disk.root)!r}: models of the store have to be kept there ({error})"
+        ) from error
+
+
+def _registry(settings: Settings, engine: EngineOptions) -> Registry:
     memory = create_model_memory(settings.memory_budget_mb, settings.load_threads)
-    load = partial(load_model, options=_engine(settings))
+    load = partial(load_model, options=engine)
     return Registry(memory, load, ModelNames(names_file_of_this_server()))
 
 
@@ -91,7 +142,7 @@ def _cache(settings: Settings) -> AnswerCache | None:
     return AnswerCache(settings.result_cache_mb * 1024 * 1024) if settings.result_cache_mb else None
 
 
-def _engine(settings: Settings) -> EngineOptions:
+def _engine(settings: Settings, disk: CacheDisk) -> EngineOptions:
     # Passes side by side share the cores: when together they have more threads than there are cores, they wait for each
     # other, spinning (measured on two busy cores, one text at a time: 22 texts/s with 2 x 2 threads, 33 with 2 x 1).
     threads = settings.engine_threads or max(1, available_cores() // _streams(settings))
@@ -101,7 +152,7 @@ def _engine(settings: Settings) -> EngineOptions:
         streams=_streams(settings),
         threads=threads,
         limits=ConversionLimits(settings.compile_memory_mb, settings.compile_timeout_s),
-        cache=EngineCache(settings.cache_dir),
+        cache=EngineCache(disk),
     )
     return EngineOptions(choice, settings.batch_tokens, settings.max_aspects, settings.self_test)
 
@@ -131,10 +182,10 @@ def _invocation_options(settings: Settings) -> InvocationOptions:
     )
 
 
-def _watch(metrics: Metrics, service: Service) -> None:
+def _watch(metrics: Metrics, service: Service, is_ready: Callable[[], bool]) -> None:
     """Gauges of state that others hold."""
     slot = service.slot
-    metrics.watch("absa_model_ready", "1 when a request could be answered, else 0", lambda: float(slot.is_ready))
+    metrics.watch("absa_model_ready", "1 when a request could be answered, else 0", lambda: float(is_ready()))
     metrics.watch(
         "absa_model_resident_bytes",
         "Bytes of the loaded weights",
@@ -158,16 +209,3 @@ def _watch_results(metrics: Metrics, bucket: ResultsBucket) -> None:
     metrics.watch_count("absa_results_upload_failures", "Uploads that failed", lambda: bucket.counts.failures)
     metrics.watch("absa_results_pending", "Answers in the spool, not yet in S3", lambda: bucket.spool.pending_lines)
     metrics.watch("absa_results_pending_bytes", "Bytes of the spool", lambda: bucket.spool.pending_bytes)
-
-
-def _watch_registry(metrics: Metrics, registry: Registry) -> None:
-    stats = registry.memory.stats
-    metrics.watch("absa_models_loaded", "Models in memory", lambda: float(stats().entries))
-    metrics.watch("absa_models_bytes", "Bytes of memory that they count for", lambda: float(stats().used_bytes))
-    metrics.watch("absa_models_loads", "Loads since the start", lambda: float(stats().loads))
-    metrics.watch("absa_models_load_seconds", "Seconds spent in them", lambda: stats().load_seconds)
-    metrics.watch(
-        "absa_models_reclaimed_bytes",
-        "Bytes by which this process became smaller in all unloads together",
-        lambda: float(stats().reclaimed_bytes),
-    )

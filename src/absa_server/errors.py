@@ -12,6 +12,8 @@
     ├── ModelAlreadyLoaded      a model of that name is loaded already
     ├── ResourcesExhausted      no memory, disk or process for a model; others must go first
     ├── ModelNotReady           still loading, or failed to load
+    ├── StoreRefused            the model store will not give the model: permission, credentials, Region, bucket
+    ├── StoreUnavailable        the model store does not answer, or not in time
     ├── Overloaded              more waits than the server will queue
     ├── DeadlineExceeded        the answer would come too late
     ├── ResultsUnavailable      the answer must be kept, and cannot be
@@ -75,6 +77,18 @@ class ModelNotReady(AbsaError):
     """No model can answer now. `retry_after_s` is None when waiting will not help."""
 
     def __init__(self, message: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class StoreRefused(AbsaError):
+    """The model store said no. The message names bucket and action; the server's owner has to allow it."""
+
+
+class StoreUnavailable(AbsaError):
+    """The model store could not be reached, or was too slow; models that are loaded go on answering."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
 

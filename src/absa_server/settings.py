@@ -11,15 +11,16 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 JSON, JSON_LINES, CSV = "application/json", "application/jsonlines", "text/csv"
 # Kubernetes sets these for each of its services; one may be called absa-something.
 _KUBERNETES = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP)(_\w+)?)?$")
+_S3_URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
 LOG_LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 
 BATCH_PAYLOAD_MB = 100  # the most that CreateTransformJob sends in one request
@@ -87,8 +88,19 @@ class Settings(BaseSettings):
     # auto: int8 where the artifact brings it, bf16 where the CPU has it in hardware, else f32. bf16 moves one answer in
     # 400, f32 none; int8 is served only as packed, with its measured cost.
     precision: Literal["auto", "f32", "bf16", "int8"] = Field("auto", alias="ABSA_PRECISION")
-    # Where converted and compiled networks are kept. On a file system in memory (tmpfs) their bytes count as memory; in
-    # a folder that outlives the container, the next start converts nothing.
+    # Models by name: s3://bucket/prefix or the absolute path of a folder, below which requests choose by
+    # `parameters.model`. The container needs s3:GetObject and s3:ListBucket there.
+    model_store: str | None = Field(None, alias="ABSA_MODEL_STORE")
+    # Serves requests that name no model. Set: `/ping` waits for it, and it is never evicted.
+    default_model: str | None = Field(None, alias="ABSA_DEFAULT_MODEL", max_length=1024)
+    # Seconds after which a used model's version is looked up in the store again. Lower: a replaced model is noticed
+    # sooner, for a request to the store for each model in use.
+    model_ttl_s: float = Field(60.0, alias="ABSA_MODEL_TTL_S", gt=0, le=86_400)
+    # Disk of all that lies in ABSA_CACHE_DIR: artifacts and networks together; 0 takes 80 % of its file system, at most
+    # what is free. Higher: fewer models are fetched again; above what is there, others on the disk run out of it.
+    disk_budget_mb: int = Field(0, alias="ABSA_DISK_BUDGET_MB", ge=0)
+    # Where artifacts of the store and compiled networks are kept. On a file system in memory (tmpfs) their bytes count
+    # as memory; in a folder that outlives the container, the next start fetches and converts nothing.
     cache_dir: Path = Field(Path(tempfile.gettempdir()) / "absa-cache", alias="ABSA_CACHE_DIR")
     # Memory and time of the process that converts a model without a compiled network. Higher: larger models convert;
     # lower: the server keeps more of the machine while it loads, and models above it run on torch.
@@ -100,9 +112,7 @@ class Settings(BaseSettings):
     self_test: bool = Field(default=False, alias="ABSA_SELF_TEST")
 
     # Every answer is kept under this s3://bucket/prefix; not set: none is. The container needs s3:PutObject there.
-    results_s3_uri: str | None = Field(
-        None, alias="ABSA_RESULTS_S3_URI", pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$"
-    )
+    results_s3_uri: str | None = Field(None, alias="ABSA_RESULTS_S3_URI", pattern=rf"^{_S3_URI.pattern}$")
     # The folder of answers not yet in S3. One that outlives the container loses none of them with it.
     results_spool_dir: Path = Field(Path(tempfile.gettempdir()) / "absa-results", alias="ABSA_RESULTS_SPOOL_DIR")
     # Higher: a longer outage of S3 loses nothing, and takes more disk (or memory, where the folder is on tmpfs).
@@ -111,7 +121,7 @@ class Settings(BaseSettings):
     results_required: bool = Field(default=False, alias="ABSA_RESULTS_REQUIRED")
     # text: reviews themselves lie in the bucket; hash: only their SHA-256, which joins them to where they lie already.
     results_input: Literal["hash", "text"] = Field("hash", alias="ABSA_RESULTS_INPUT")
-    # Memory of all loaded models together in multi-model mode; 0 takes 70 % of the container's memory beside 1 GiB.
+    # Memory of all loaded models together, where there are several; 0: 70 % of the container's memory beside 1 GiB.
     # Higher: more models; above what the container has, the kernel kills it instead of a load being refused with 507.
     memory_budget_mb: int = Field(0, alias="ABSA_MEMORY_BUDGET_MB", ge=0)
     # Models loaded side by side. Higher: a crowd of cold models is there sooner, and takes more from those that serve.
@@ -123,6 +133,33 @@ class Settings(BaseSettings):
         if value is not None and value.strip().lower() not in {JSON, JSON_LINES, "application/x-ndjson", CSV}:
             raise ValueError(f"expected {JSON}, {JSON_LINES} or {CSV}, got {value!r}")
         return value
+
+    @field_validator("model_store")
+    @classmethod
+    def _is_store(cls, value: str | None) -> str | None:
+        if value is not None and not _S3_URI.fullmatch(value) and not value.startswith("/"):
+            raise ValueError(f"expected s3://bucket/prefix or the absolute path of a folder, got {value!r}")
+        return value
+
+    @field_validator("default_model")
+    @classmethod
+    def _is_name(cls, value: str | None) -> str | None:
+        if value is not None and ("\\" in value or {"", ".", ".."} & set(value.split("/"))):
+            raise ValueError(f"expected a model's path relative to ABSA_MODEL_STORE, got {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _is_one_way_to_models(self) -> Self:
+        if self.model_store is not None and self.multi_model:
+            raise ValueError(
+                "ABSA_MODEL_STORE and SAGEMAKER_MULTI_MODEL exclude each other: who loads models, we or "
+                "the platform? Unset one of them"
+            )
+        if self.model_store is not None and self.model_dir_override is not None:
+            raise ValueError("ABSA_MODEL_STORE and ABSA_MODEL_DIR exclude each other: unset one of them")
+        if self.default_model is not None and self.model_store is None:
+            raise ValueError("ABSA_DEFAULT_MODEL names a model of ABSA_MODEL_STORE, which is not set")
+        return self
 
     @field_validator("host")
     @classmethod
@@ -193,6 +230,8 @@ def _unknown(name: str) -> str:
 
 def _problem(found: ErrorDetails) -> str:
     """One line: the variable that was set, its value, and what pydantic says of it."""
+    if not found["loc"]:  # of several together: the message names them
+        return found["msg"].removeprefix("Value error, ")
     aliases = next(names for names in _aliases() if found["loc"][0] in names)
     name = next((alias for alias in aliases if os.environ.get(alias)), aliases[0])
     return f"{name}={os.environ.get(name, '')!r}: {found['msg']}"

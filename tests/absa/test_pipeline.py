@@ -1,6 +1,7 @@
 """The chain over engines that answer as told: any mix of records, in input order, and what each artifact refuses."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -219,6 +220,15 @@ def test_sentiment_model_beside_a_joint_tagger_has_the_say(
     pipeline = Pipeline(joint_stage, sentiment_stage, OutputSection())
     [analysis] = _answers(pipeline, Record("the waiter +"))
     assert [(aspect.term, aspect.label) for aspect in analysis.aspects] == [("waiter", "Positive")]
+
+
+def test_second_joint_tagger_rates_what_the_first_finds(joint_stage: AspectStage, tokenizer: TextTokenizer) -> None:
+    """Of two joint taggers in a chain the second has the say, as any sentiment model has."""
+    engine = TaggingEngine({_id(tokenizer, "food"): [0, 0, 4, 0, 0]})  # negative, where the first says positive
+    other = replace(joint_stage, runner=BatchRunner(engine, 0, False, 256))
+    pipeline = Pipeline(joint_stage, JointStage(other), OutputSection())
+    [analysis] = _answers(pipeline, Record("food"))
+    assert _brief(analysis) == [("food", "negative")]
 
 
 def test_sentiment_model_alone_needs_given_aspects(sentiment_stage: SentimentStage) -> None:

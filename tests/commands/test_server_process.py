@@ -49,6 +49,10 @@ BAD = {
     "ABSA_MEMORY_BUDGET_MB": ["-1"],
     "ABSA_LOAD_THREADS": ["0", "65"],
     "ABSA_SELF_TEST": ["maybe"],
+    "ABSA_MODEL_STORE": ["bucket/models", "s3://", "s3://A_B/x", "https://bucket/x", "file:///models"],
+    "ABSA_DEFAULT_MODEL": ["/a", "a/../b", ".", "a//b", "a\\b", "x" * 1025],
+    "ABSA_MODEL_TTL_S": ["0", "86401"],
+    "ABSA_DISK_BUDGET_MB": ["-1"],
 }
 LOWEST = {
     "SAGEMAKER_BIND_TO_PORT": "1",
@@ -74,6 +78,10 @@ LOWEST = {
     "ABSA_MEMORY_BUDGET_MB": "0",
     "ABSA_LOAD_THREADS": "1",
     "ABSA_SELF_TEST": "false",
+    "ABSA_MODEL_STORE": "/",
+    "ABSA_DEFAULT_MODEL": "a",
+    "ABSA_MODEL_TTL_S": "0.001",
+    "ABSA_DISK_BUDGET_MB": "0",
 }
 HIGHEST = {
     "SAGEMAKER_BIND_TO_PORT": "65535",
@@ -110,6 +118,25 @@ def test_start_stops_at_a_bad_variable(name, value):
     ended = start_to_end(**{name: value})
     assert ended.returncode == 2
     assert [f"{name}={value!r}" in line for line in ended.stderr.splitlines()] == [True]
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        (
+            {"ABSA_MODEL_STORE": "/models", "SAGEMAKER_MULTI_MODEL": "true"},
+            ["ABSA_MODEL_STORE", "SAGEMAKER_MULTI_MODEL"],
+        ),
+        ({"ABSA_MODEL_STORE": "s3://bucket", "ABSA_MODEL_DIR": "/model"}, ["ABSA_MODEL_STORE", "ABSA_MODEL_DIR"]),
+        ({"ABSA_DEFAULT_MODEL": "a.tar.gz"}, ["ABSA_DEFAULT_MODEL", "ABSA_MODEL_STORE"]),
+    ],
+)
+def test_start_stops_at_a_contradiction(variables, named):
+    """Two ways to models at a time, or a default model of no store: one line that names the variables, exit code 2."""
+    ended = start_to_end(**variables)
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert all(name in line for name in named)
 
 
 def test_start_stops_at_an_unknown_variable_of_ours():

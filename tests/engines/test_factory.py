@@ -16,6 +16,7 @@ from absa_server.engines.conversion import ConversionLimits, compile_model
 from absa_server.engines.factory import EngineChoice, NetworkSource, load_engine
 from absa_server.engines.network import PACKED_FOLDER
 from absa_server.errors import InvalidModel, NotConvertible
+from absa_server.serving.cache_disk import CacheDisk
 from absa_server.serving.engine_cache import EngineCache
 from model_loader.manifest import content_hash, write_manifest
 
@@ -25,10 +26,11 @@ SERVING = """
 import json, sys
 from pathlib import Path
 from absa_server.engines.factory import EngineChoice
+from absa_server.serving.cache_disk import CacheDisk
 from absa_server.serving.engine_cache import EngineCache
 from absa_server.serving.loading import EngineOptions, load_model
 from absa_server.types import Record
-choice = EngineChoice("openvino", cache=EngineCache(Path(sys.argv[2])))
+choice = EngineChoice("openvino", cache=EngineCache(CacheDisk(Path(sys.argv[2]))))
 model = load_model(Path(sys.argv[1]), EngineOptions(choice))
 [analysis] = model.pipeline.analyze([Record("the food was great.")])
 heavy = {"torch", "transformers", "openvino_telemetry.main"} & set(sys.modules)
@@ -69,7 +71,7 @@ def test_conversion_is_kept_and_packed_networks_need_none(
 ) -> None:
     """One conversion for two loads; none at all, and no cache entry for it, where the artifact brings its network."""
     caplog.set_level(logging.INFO)
-    choice = EngineChoice("openvino", precision="f32", cache=EngineCache(tmp_path / "cache"))
+    choice = EngineChoice("openvino", precision="f32", cache=EngineCache(CacheDisk(tmp_path / "cache")))
     ids = np.ones((2, 5), np.int64)
     answers = []
     for _ in range(2):
@@ -103,7 +105,7 @@ def test_conversion_beyond_its_limits_is_killed(
     limits: ConversionLimits, telling: str, tiny_models: Path, tmp_path: Path
 ) -> None:
     """The owner is told which limit; neither a process nor a folder is left."""
-    choice = EngineChoice("openvino", limits=limits, cache=EngineCache(tmp_path))
+    choice = EngineChoice("openvino", limits=limits, cache=EngineCache(CacheDisk(tmp_path)))
     with pytest.raises(NotConvertible, match=telling):
         load_engine(_source(tiny_models), choice)
     assert _no_children()
@@ -114,7 +116,7 @@ def test_auto_falls_back_to_torch_with_one_warning(
     tiny_models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What does not convert runs on torch, and the log says why."""
-    choice = EngineChoice("auto", limits=ConversionLimits(memory_mb=1), cache=EngineCache(tmp_path))
+    choice = EngineChoice("auto", limits=ConversionLimits(memory_mb=1), cache=EngineCache(CacheDisk(tmp_path)))
     engine = load_engine(_source(tiny_models), choice)
     assert engine.name == "torch"
     warnings = [record for record in caplog.records if record.levelname == "WARNING"]

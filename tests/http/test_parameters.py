@@ -9,6 +9,7 @@ from absa_server.http.parameters import changed_parameters, parse_custom_attribu
 from absa_server.types import Parameters
 
 DEFAULTS = Parameters()
+ALL = "mode, min_score, offsets, return_text, model, aspect_model or sentiment_model"
 all_parameters = st.builds(
     Parameters,
     mode=st.sampled_from(["chain", "aspects", "sentiment"]),
@@ -31,11 +32,10 @@ def test_parameters_override_the_base_by_name():
     [
         ([], "parameters: expected an object, got a list"),
         ({"mod": "chain"}, 'parameters: unknown name "mod"; did you mean mode?'),
-        ({"model": "m"}, 'parameters: unknown name "model"; did you mean mode?'),
-        (
-            {"stream": True},
-            'parameters: unknown name "stream"; expected mode, min_score, offsets or return_text',
-        ),
+        ({"model": 7}, "parameters.model: expected a model's name, got 7"),
+        ({"aspect_model": ["a"]}, "parameters.aspect_model: expected a model's name, got a list"),
+        ({"models": "a"}, 'parameters: unknown name "models"; did you mean model?'),
+        ({"stream": True}, f'parameters: unknown name "stream"; expected {ALL}'),
         ({"mode": "both"}, 'parameters.mode: expected chain, aspects or sentiment, got "both"'),
         ({"mode": ["chain"]}, "parameters.mode: expected chain, aspects or sentiment, got a list"),
         ({"min_score": -0.01}, "parameters.min_score: expected a number from 0 to 1, got -0.01"),
@@ -78,6 +78,8 @@ def test_unknown_name_is_cut_in_the_message():
         (" mode = sentiment ; min_score= .5;", Parameters(mode="sentiment", min_score=0.5)),
         ("offsets=utf16;return_text=true", Parameters(offsets="utf16", return_text=True)),
         ("return_text=false", Parameters(return_text=False)),
+        ("model=NewYork_NY/a=b.tar.gz", Parameters(model="NewYork_NY/a=b.tar.gz")),
+        ("aspect_model=a; sentiment_model=b", Parameters(aspect_model="a", sentiment_model="b")),
     ],
 )
 def test_custom_attributes_are_parameters(header, expected):
@@ -89,10 +91,10 @@ def test_custom_attributes_are_parameters(header, expected):
     ("header", "message"),
     [
         ("Mode=chain", 'unknown name "Mode"; did you mean mode?'),
-        ("trace=abc", 'unknown name "trace"; expected mode, min_score, offsets or return_text'),
+        ("trace=abc", f'unknown name "trace"; expected {ALL}'),
         ("mode=chain;oops", 'expected key=value, each key once, got "oops"'),
         ("mode=chain;mode=aspects", 'expected key=value, each key once, got "mode"'),
-        ("=x", 'unknown name ""; expected mode, min_score, offsets or return_text'),
+        ("=x", f'unknown name ""; expected {ALL}'),
         ("min_score=nan", "min_score: expected a number from 0 to 1, got NaN"),
         ("min_score=high", 'min_score: expected a number from 0 to 1, got "high"'),
         ("return_text=True", 'return_text: expected true or false, got "True"'),
@@ -131,3 +133,8 @@ def test_changed_parameters_of_the_defaults_are_none():
     assert changed_parameters(DEFAULTS) == {}
     assert changed_parameters(Parameters(return_text=False)) == {}
     assert changed_parameters(Parameters(mode="aspects", return_text=True)) == {"mode": "aspects", "return_text": True}
+
+
+def test_models_are_not_passed_on():
+    """The next container has other models."""
+    assert changed_parameters(Parameters(model="a", aspect_model="b", sentiment_model="c")) == {}

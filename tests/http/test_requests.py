@@ -236,7 +236,19 @@ def test_custom_attributes_are_read_where_the_body_has_no_place(content_type):
     """Known ones are obeyed by every record, unknown ones refused."""
     parsed = parse(b'"a"', content_type, attributes="return_text=true")
     assert parsed.records[0].parameters == parsed.parameters == Parameters(return_text=True)
-    assert 'unknown name "model"' in refusal(b'"a"', content_type, attributes="model=x")
+    assert 'unknown name "stream"' in refusal(b'"a"', content_type, attributes="stream=x")
+    assert parse(b'"a"', content_type, attributes="model=x").parameters.model == "x"
+
+
+def test_model_of_a_record_is_that_of_the_request_or_refused():
+    """A single text names its model; in a list and in lines a record that names another one is refused in its place."""
+    assert parse({"text": "a", "parameters": {"model": "m"}}).parameters.model == "m"
+    other, same = [{"text": "a", "parameters": {"model": name}} for name in "nm"]
+    listed = parse({"texts": [other, same, "a"], "parameters": {"model": "m"}}).records
+    lines = parse(b"".join(orjson.dumps(one) + b"\n" for one in (other, same)), LINES, attributes="model=m")
+    for refused, accepted in (listed[:2], lines.records):
+        assert "expected no model of its own" in refused.message
+        assert accepted.parameters.model == "m"
 
 
 def test_unread_media_type_is_refused_before_the_body():

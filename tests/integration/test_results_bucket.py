@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,21 @@ def test_answers_are_in_the_bucket_after_sigterm(start_server: StartServer, tiny
     assert (first["inference_id"], first["id"], first["aspects"]) == ("order-1", 7, single.json()["aspects"])
     assert first["input_sha256"] == hashlib.sha256(TEXT.encode()).hexdigest()
     assert "text" not in first
+    assert re.fullmatch(r"model@[0-9a-f]{16}", first["models"]["model"])
+    assert f'model;desc="{first["models"]["model"]}"' in single.headers["server-timing"]
     assert lines[several.headers["x-request-id"], 1]["error"]["code"] == 400
     assert list(tmp_path.iterdir()) == []
+
+
+def test_kept_answers_name_the_models_of_the_store(start_server: StartServer, tiny_models, tmp_path: Path, s3, bucket):
+    """The roles, names and versions that `Server-Timing` tells the caller."""
+    there = environment(bucket, tmp_path, ABSA_MODEL_STORE=str(tiny_models))
+    parameters = {"aspect_model": "aspect", "sentiment_model": "sentiment"}
+    with start_server(None, there) as server:
+        answer = invoke(server, {"text": TEXT, "parameters": parameters})
+    (line,) = [line for line in kept(s3, bucket) if line["request_id"] == answer.headers["x-request-id"]]
+    assert {role: label.partition("@")[0] for role, label in line["models"].items()} == parameters
+    assert all(label in answer.headers["server-timing"] for label in line["models"].values())
 
 
 def test_texts_are_kept_where_their_owner_wants_it(start_server: StartServer, tiny_models, tmp_path: Path, s3, bucket):

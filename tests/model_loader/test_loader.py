@@ -10,6 +10,7 @@ import pytest
 from model_loader import (
     ArtifactMissing,
     CacheClosed,
+    DeadlineExceeded,
     DirectorySource,
     DiskCache,
     Footprint,
@@ -19,10 +20,12 @@ from model_loader import (
     StoreUnavailable,
     abandon,
 )
+from model_loader.delivery import DeliveryOptions
 from model_loader.loader import LoaderOptions
 
 WAIT_S = 20
 TTL_S = 60.0
+PARALLEL = 2
 
 
 class Clock:
@@ -82,7 +85,7 @@ class World:
             load=self.load,
             footprint_of=lambda _: Footprint.of(40),
             executor=self.pool,
-            options=LoaderOptions(ttl_s=TTL_S),
+            options=LoaderOptions(ttl_s=TTL_S, delivery=DeliveryOptions(parallel_fetches=PARALLEL)),
             clock=self.clock,
         )
 
@@ -225,6 +228,79 @@ def test_store_that_is_down_keeps_what_is_known(world, caplog):
     assert "model_check_failed" in caplog.text
     with pytest.raises(StoreUnavailable):
         world.ask("unknown")
+
+
+def test_evicted_model_is_replaced_by_a_version_that_loads(world):
+    """A model that left memory is looked up again after the TTL, and its new version answers at once."""
+    for name in "abc":
+        world.store.put(name, name)
+        world.ask(name)
+    world.store.put("a", "new version")
+    world.clock.now_s += TTL_S
+    assert world.ask("a") == "new version"
+    assert world.loader.stats().replacements == 1
+
+
+@pytest.mark.parametrize("callers", [1, 8])
+def test_evicted_model_survives_a_broken_new_version(world, caplog, callers):
+    """Its new version does not load: the old one answers from disk, all who wait; that is told and counted once."""
+    for name in "abc":
+        world.store.put(name, name)
+        world.ask(name)
+    world.store.put("a", "broken")
+    world.clock.now_s += TTL_S
+    futures = [world.loader.request("a") for _ in range(callers)]
+    for future in futures:
+        with future.result(WAIT_S) as lease:
+            assert lease.value == "a"
+    assert (world.loads.count("broken"), world.loader.stats().refused_replacements) == (1, 1)
+    assert caplog.text.count("model_replacement_failed") == 1
+
+
+def test_version_that_left_disk_and_store_is_replaced_within_the_ttl(world):
+    """Neither memory nor disk nor store holds the known version any more: the store's present one answers."""
+    world.store.put("a", "old")
+    world.ask("a")
+    for name in "bc":
+        world.store.put(name, name)
+        world.ask(name)
+    shutil.rmtree(world.disk.root / "entries")
+    (world.disk.root / "entries").mkdir()
+    world.store.put("a", "new version")
+    assert world.ask("a") == "new version"
+
+
+def test_close_ends_a_download_under_way(world):
+    """Whoever waits for a download when the loader closes is told that it was cancelled."""
+    world.store.put("a", "one")
+    world.store.gate.clear()
+    future = world.loader.request("a")
+    while not world.store.fetched:
+        threading.Event().wait(0.001)
+    world.loader.close()
+    world.store.gate.set()
+    with pytest.raises(DeadlineExceeded, match="cancelled"):
+        future.result(WAIT_S)
+    with pytest.raises(DeadlineExceeded):
+        world.ask("b")
+
+
+def test_no_more_fetches_side_by_side_than_allowed(world):
+    """Of a crowd of cold models only some are fetched at a time: each fetch takes memory for its parts."""
+    for name in "abcd":
+        world.store.put(name, name)
+    world.store.gate.clear()
+    futures = [world.loader.request(name) for name in "abcd"]
+    for future in futures:
+        future.add_done_callback(lambda done: done.result().release())  # there is memory for two
+    while len(world.store.resolved) < 4 or len(world.store.fetched) < PARALLEL:
+        threading.Event().wait(0.001)
+    assert len(world.store.fetched) == PARALLEL
+    world.store.gate.set()
+    for future in futures:
+        future.result(WAIT_S)
+    world.ask("a")
+    assert (world.loader.stats().fetches, world.loader.stats().disk_hits) == (4, 1)
 
 
 def test_model_that_is_gone_ends_after_the_ttl(world):

@@ -173,9 +173,10 @@ def test_artifact_without_answers_is_served_with_a_warning(
     tiny_models: Path, cache_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing to compare with is no fault of the model."""
+    from absa_server.serving.cache_disk import CacheDisk  # noqa: PLC0415
     from absa_server.serving.engine_cache import EngineCache  # noqa: PLC0415
 
-    choice = EngineChoice("openvino", cache=EngineCache(cache_dir))
+    choice = EngineChoice("openvino", cache=EngineCache(CacheDisk(cache_dir)))
     load_model(tiny_models, EngineOptions(choice, self_test=True)).close()
     assert "self_test_absent" in caplog.messages
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from absa_server.serving.engine_cache import EngineCache, file_system
+from absa_server.serving.cache_disk import CacheDisk, file_system
+from absa_server.serving.engine_cache import EngineCache
 
 
 def _fill(folder: Path) -> None:
@@ -14,7 +15,9 @@ def _fill(folder: Path) -> None:
 def test_folder_is_made_once(tmp_path: Path) -> None:
     """The second lease of a key, in another process too, finds what the first has made."""
     for _ in range(2):
-        lease = EngineCache(tmp_path).lease("key", _fill if not list(tmp_path.rglob("file")) else pytest.fail)
+        lease = EngineCache(CacheDisk(tmp_path)).lease(
+            "key", _fill if not list(tmp_path.rglob("file")) else pytest.fail
+        )
         assert (lease.path / "file").read_text() == "content"
         lease.release()
 
@@ -22,7 +25,7 @@ def test_folder_is_made_once(tmp_path: Path) -> None:
 def test_unusable_folder_costs_only_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A file lies where the cache should be: the folder is made elsewhere, and gone after its release."""
     (tmp_path / "cache").write_text("")
-    lease = EngineCache(tmp_path / "cache").lease("key", _fill)
+    lease = EngineCache(CacheDisk(tmp_path / "cache")).lease("key", _fill)
     assert (lease.path / "file").read_text() == "content"
     assert [record.message for record in caplog.records] == ["engine_cache_unavailable"]
     lease.release()

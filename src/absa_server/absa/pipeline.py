@@ -90,7 +90,8 @@ class Pipeline:
         """The found aspects above the least score; with their polarity only if it is the one to be answered."""
         least = max(record.parameters.min_score, self.aspect.min_score if self.aspect else 0.0)
         kept = [aspect for aspect in aspects if aspect.score is None or aspect.score >= least]
-        if isinstance(self.rater, JointStage) and record.parameters.mode != "aspects":
+        is_rated_already = isinstance(self.rater, JointStage) and self.rater.tagger is self.aspect
+        if is_rated_already and record.parameters.mode != "aspects":
             return kept
         return [replace(aspect, label=None, polarity=None, polarity_score=None, scores=None) for aspect in kept]
 

@@ -19,6 +19,8 @@ from absa_server.errors import (
     PayloadTooLarge,
     ResourcesExhausted,
     ResultsUnavailable,
+    StoreRefused,
+    StoreUnavailable,
     UnsupportedMediaType,
     UserCodeFailed,
 )
@@ -35,10 +37,12 @@ STATUS_OF = {
     ClientLeft: 499,
     EngineFailed: 500,
     UserCodeFailed: 500,
+    StoreRefused: 502,
     DeadlineExceeded: 503,
     ModelNotReady: 503,
     ParserFailed: 503,
     ResultsUnavailable: 503,
+    StoreUnavailable: 503,
     ResourcesExhausted: 507,
 }
 

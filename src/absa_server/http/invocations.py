@@ -8,8 +8,9 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,12 +24,15 @@ from absa_server.http.kept_results import KeptResults, Occasion
 from absa_server.http.limits import Limits
 from absa_server.http.media_types import default_type, negotiate, request_type
 from absa_server.http.middleware import inference_id_of, request_id_of
+from absa_server.http.model_choice import TARGET_MODEL, models_metric, read_choice, refuse_choice
 from absa_server.http.offloaded_parsing import OFFLOAD_BYTES, ParserProcess
 from absa_server.http.parameters import CUSTOM_ATTRIBUTES
 from absa_server.http.rendering import Result, render
 from absa_server.http.requests import ParsedRequest, parse_request
 from absa_server.http.stage_times import StageTimes
-from absa_server.serving.service import Service
+from absa_server.serving.model_store import ModelStore
+from absa_server.serving.served_model import ServedModel
+from absa_server.serving.service import Deadline, Service
 from absa_server.telemetry.prometheus import Metrics
 from absa_server.types import Analysis, Record
 
@@ -52,10 +56,20 @@ class Invocations:
     """Lives on one event loop. Close it when the last request is answered."""
 
     def __init__(
-        self, service: Service, metrics: Metrics, options: InvocationOptions, *, kept: KeptResults | None = None
+        self,
+        service: Service,
+        metrics: Metrics,
+        options: InvocationOptions,
+        *,
+        kept: KeptResults | None = None,
+        store: ModelStore | None = None,
     ) -> None:
-        """`kept`: where every answer is kept before it is sent; None keeps nothing."""
+        """`kept`: where every answer is kept before it is sent; None keeps nothing.
+
+        `store`: what requests choose their model from; None: they cannot.
+        """
         self._kept = kept
+        self._store = store
         self._service = service
         self._metrics = metrics
         self._options = options
@@ -64,28 +78,52 @@ class Invocations:
         self._parse_thread = ThreadPoolExecutor(1, thread_name_prefix="parse")
         self._renderer = ThreadPoolExecutor(1, thread_name_prefix="render")
 
-    async def answer(self, request: Request, pipeline: Pipeline | None = None) -> Response:
-        """The analyses of the request's texts by `pipeline`, else the one model, in the type that Accept asks for."""
+    async def answer(self, request: Request, served: ServedModel | None = None) -> Response:
+        """The analyses of the request's texts, in the type that Accept asks for.
+
+        By `served`, else by the model of the store that the request names, else by the one model.
+        """
         content_type = request.headers.get("content-type")
         default = default_type(self._options.default_accept, request_type(content_type))
         media_type = negotiate(request.headers.get("accept"), default)
         times = StageTimes()
         with self._service.permit():
-            pipeline = pipeline or self._service.slot.require().pipeline
-            async with self._service.deadline():
+            if self._store is None:
+                served = served or self._service.slot.serve()
+            async with self._service.deadline() as deadline:
                 body = await read_body(request, max_bytes=self._options.max_payload_bytes)
                 times.end("read")
                 async with ended_by_disconnect(request):
                     parsed = await self._parse(body, content_type, request.headers.get(CUSTOM_ATTRIBUTES))
                     times.end("parse")
-                    results = await self._results(pipeline, parsed)
-                    times.end("predict")
-                    content = await self._write(results, parsed, media_type, pipeline)
-                    times.end("write")
-                    if self._kept is not None and not _is_first_half(pipeline, parsed):
-                        await self._kept.keep(results, parsed, _occasion(request, times))
-                        times.end("keep")
-        return Response(content, media_type=media_type, headers={"Server-Timing": times.header()})
+                    async with self._model(request, parsed, served, deadline) as model:
+                        if served is None:
+                            times.end("load")
+                        results = await self._results(model.pipeline, parsed)
+                        times.end("predict")
+                        content = await self._write(results, parsed, media_type, model.pipeline)
+                        times.end("write")
+                        if self._kept is not None and not _is_first_half(model.pipeline, parsed):
+                            await self._kept.keep(results, parsed, _occasion(request, times, model.models))
+                            times.end("keep")
+        timing = f"{times.header()}, {models_metric(model.models)}"
+        return Response(content, media_type=media_type, headers={"Server-Timing": timing})
+
+    @asynccontextmanager
+    async def _model(
+        self, request: Request, parsed: ParsedRequest, served: ServedModel | None, deadline: Deadline
+    ) -> AsyncIterator[ServedModel]:
+        """`served`, or what the request names in the store, not closed meanwhile."""
+        if served is not None or self._store is None:
+            served = served or self._service.slot.serve()
+            refuse_choice(parsed.parameters)
+            yield served
+            return
+        choice = read_choice(parsed.parameters, request.headers.get(TARGET_MODEL))
+        deadline.advice = "its model was still being loaded, or waited for room; ask again"
+        async with self._store.use(choice) as model:
+            deadline.advice = None
+            yield model
 
     async def _parse(self, body: list[bytes], content_type: str | None, attributes: str | None) -> ParsedRequest:
         limits, is_batch = self._options.limits, self._options.is_batch
@@ -154,8 +192,7 @@ def _is_first_half(pipeline: Pipeline, parsed: ParsedRequest) -> bool:
     return pipeline.is_aspect_only and parsed.parameters.mode == "chain"
 
 
-def _occasion(request: Request, times: StageTimes) -> Occasion:
+def _occasion(request: Request, times: StageTimes, models: Mapping[str, str]) -> Occasion:
     seconds = times.total_s
-    return Occasion(
-        request_id_of(request.scope), inference_id_of(request.scope), time.time() - seconds, seconds, models={}
-    )
+    request_id, inference_id = request_id_of(request.scope), inference_id_of(request.scope)
+    return Occasion(request_id, inference_id, time.time() - seconds, seconds, dict(models))

@@ -1,7 +1,7 @@
 """What a caller may ask for next to the texts: read from JSON or from a header, and told to the next container.
 
 Knows the names, types and ranges of parameters, not what they do. A new one needs a row in `_PARAMETERS` and a field
-of `types.Parameters`; names without a row (`model`, `aspect_model`, `sentiment_model`, `stream`) are refused.
+of `types.Parameters`; names without a row (`stream`) are refused.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +14,7 @@ from absa_server.types import Mode, OffsetUnit, Parameters
 
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 DEFAULTS = Parameters()
+MODEL_NAMES = ("model", "aspect_model", "sentiment_model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,10 @@ _PARAMETERS: Mapping[str, _Parameter] = {
         lambda value: isinstance(value, bool),
         lambda value: {"true": True, "false": False}.get(value, value),
     ),
+    **dict.fromkeys(MODEL_NAMES, _Parameter("a model's name", lambda value: isinstance(value, str), str)),
 }
+# Whom this container was told to ask is no business of the next one.
+_OWN = {*MODEL_NAMES, "return_text"}
 
 
 def parse_parameters(value: object, *, base: Parameters, path: str) -> Parameters:
@@ -90,12 +94,13 @@ def parse_custom_attributes(header: str | None) -> Parameters:
 def changed_parameters(parameters: Parameters, *, base: Parameters = DEFAULTS) -> dict[str, object]:
     """What the next container must be told so that, starting from `base`, it arrives at `parameters`.
 
-    `return_text` false is the same as not given there: an answer leaves the text out unless it is asked for.
+    `return_text` false is the same as not given there: an answer leaves the text out unless it is asked for. Models
+    are not passed on.
     """
     changed = {
         field.name: getattr(parameters, field.name)
         for field in fields(parameters)
-        if getattr(parameters, field.name) != getattr(base, field.name) and field.name != "return_text"
+        if getattr(parameters, field.name) != getattr(base, field.name) and field.name not in _OWN
     }
     if bool(parameters.return_text) != bool(base.return_text):
         changed["return_text"] = bool(parameters.return_text)

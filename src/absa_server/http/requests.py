@@ -132,7 +132,7 @@ def _single(
 def _list(values: list[object], *, name: str, parameters: Parameters, limits: Limits) -> ParsedRequest:
     limits.check_records(len(values), path=name)
     records = (
-        parse_record(value, place=Place(f"{name}[{i}]"), defaults=parameters, limits=limits)
+        _one_of_several(value, place=Place(f"{name}[{i}]"), parameters=parameters, limits=limits)
         for i, value in enumerate(values)
     )
     return ParsedRequest("list", tuple(records), parameters, JSON)
@@ -154,4 +154,13 @@ def _parse_line(line: bytes, *, number: int, parameters: Parameters, limits: Lim
         value = load_json(line, path=str(place))
     except InvalidRequest as error:
         return RecordError(None, error.message)
-    return parse_record(value, place=place, defaults=parameters, limits=limits)
+    return _one_of_several(value, place=place, parameters=parameters, limits=limits)
+
+
+def _one_of_several(value: object, *, place: Place, parameters: Parameters, limits: Limits) -> Record | RecordError:
+    """As `parse_record`; a model of its own is refused, because all records of a request are answered by one."""
+    record = parse_record(value, place=place, defaults=parameters, limits=limits)
+    if isinstance(record, Record) and record.parameters.model_names != parameters.model_names:
+        message = f"{place.field('parameters')}: expected no model of its own, since one request is answered by one"
+        return RecordError(record.id, f"{message}; name it for the whole request, or send one request for each")
+    return record

@@ -1,5 +1,7 @@
 """SageMaker's paths, each with the few lines that make its answer."""
 
+from collections.abc import Callable
+
 import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -8,7 +10,6 @@ from starlette.responses import Response
 from absa_server.http.invocations import Invocations
 from absa_server.http.media_types import JSON
 from absa_server.http.schemas import INVOCATIONS_OPENAPI, ErrorSchema, ResultSchema, ResultsSchema
-from absa_server.serving.model_slot import ModelSlot
 from absa_server.telemetry.prometheus import CONTENT_TYPE, Metrics
 
 # CreateTransformJob allows this many MB in all requests under way on one instance together.
@@ -17,15 +18,18 @@ _TRANSFORM_DEFAULT_MB = 6
 
 
 def create_router(
-    invocations: Invocations, slot: ModelSlot, metrics: Metrics, *, max_payload_mb: int, streams: int
+    invocations: Invocations, is_ready: Callable[[], bool], metrics: Metrics, *, max_payload_mb: int, streams: int
 ) -> APIRouter:
-    """The routes of a container: `/ping`, `/invocations`, `/execution-parameters`, `/metrics`."""
+    """The routes of a container: `/ping`, `/invocations`, `/execution-parameters`, `/metrics`.
+
+    `is_ready` tells whether a request could be answered now, and never waits.
+    """
     router = APIRouter()
     execution_parameters = transform_parameters(max_payload_mb, streams)
 
     @router.get("/ping", response_class=Response, summary="Health: 200 when a request could be answered, else 503")
     async def ping() -> Response:
-        return Response(status_code=200 if slot.is_ready else 503)
+        return Response(status_code=200 if is_ready() else 503)
 
     @router.post(
         "/invocations",

@@ -49,6 +49,7 @@ class ResultsSchema(BaseModel):
 
 
 _OFFSET = {"type": ["integer", "null"], "minimum": 0}
+_MODEL = {"type": "string", "description": "path below ABSA_MODEL_STORE; of the request, not of one record"}
 _PARAMETERS = {
     "type": "object",
     "additionalProperties": False,
@@ -57,6 +58,9 @@ _PARAMETERS = {
         "min_score": {"type": "number", "minimum": 0, "maximum": 1, "default": 0},
         "offsets": {"enum": ["codepoint", "utf16"], "default": "codepoint"},
         "return_text": {"type": "boolean"},
+        "model": _MODEL,
+        "aspect_model": _MODEL,
+        "sentiment_model": _MODEL,
     },
 }
 _ASPECT = {

@@ -23,6 +23,7 @@ from absa_server.packaging.errors import InvalidInputs
 from absa_server.packaging.load_memory import measure_load
 from absa_server.packaging.networks import add_network, add_tokenizer, checkpoints, drop_weights
 from absa_server.packaging.staging import Inputs, stage
+from absa_server.serving.cache_disk import CacheDisk
 from absa_server.serving.engine_cache import EngineCache
 from absa_server.serving.loading import EngineOptions, load_model
 from absa_server.serving.self_test import Answer, ask, steady, write_self_test
@@ -73,7 +74,9 @@ def package(inputs: Inputs, out: Path, options: PackOptions, *, cache_dir: Path,
         root.mkdir()
         say("copying")
         left_out = stage(inputs, root)
-        return _package(root, Path(work), out, options, cache=EngineCache(cache_dir), say=say, left_out=left_out)
+        return _package(
+            root, Path(work), out, options, cache=EngineCache(CacheDisk(cache_dir)), say=say, left_out=left_out
+        )
 
 
 def _check(out: Path, options: PackOptions) -> None:

@@ -23,11 +23,12 @@ from absa_server.serving.guarded_engine import GuardedEngine
 from absa_server.serving.self_test import check_self_test
 from absa_server.types import Engine, GivenAspect, Record
 from model_loader import ArtifactError, open_folder
-from model_loader.manifest import content_hash
+from model_loader.manifest import artifact_hash, content_hash
 
 logger = logging.getLogger(__name__)
 
 _SELF_TEST = Record("The food was great, but the service was slow.", aspects=None)
+_VERSION_CHARS = 16
 _SELF_TEST_GIVEN = Record(_SELF_TEST.text, aspects=(GivenAspect("food", 4, 8),))
 
 
@@ -45,7 +46,7 @@ class EngineOptions:
 class LoadedModel:
     """A pipeline and what it holds. `close` gives its memory back; nobody may be using it then.
 
-    `engines` names what runs each of its networks.
+    `engines` names what runs each of its networks; `version` tells its content, where whoever loads it does not know.
     """
 
     pipeline: Pipeline
@@ -53,10 +54,14 @@ class LoadedModel:
     resident_bytes: int
     close: Callable[[], None]
     engines: tuple[str, ...] = ()
+    version: str = ""
 
 
-def load_model(root: Path, options: EngineOptions) -> LoadedModel:
-    """The artifact at `root`, loaded and tried on one sentence. Raises `InvalidModel` telling its owner what to fix."""
+def load_model(root: Path, options: EngineOptions, *, is_hashed: bool = True) -> LoadedModel:
+    """The artifact at `root`, loaded and tried on one sentence. Raises `InvalidModel` telling its owner what to fix.
+
+    Without `is_hashed` its files are not read a second time for a version.
+    """
     started = time.monotonic()
     try:
         folder = open_folder(root, own_folders=ROLE_FOLDERS)
@@ -84,7 +89,8 @@ def load_model(root: Path, options: EngineOptions) -> LoadedModel:
             "files_bytes": folder.size_bytes,
         },
     )
-    return LoadedModel(pipeline, artifact.kind, resident, lambda: _close(engines), names)
+    version = artifact_hash(folder.root)[:_VERSION_CHARS] if is_hashed else ""
+    return LoadedModel(pipeline, artifact.kind, resident, lambda: _close(engines), names, version)
 
 
 def _build(artifact: Artifact, options: EngineOptions, engines: list[Engine]) -> Pipeline:

@@ -26,7 +26,7 @@ def create_model_memory(budget_mb: int, load_threads: int) -> MemoryCache[Loaded
     chosen = memory_budget_bytes(memory_limit_bytes(), share=_SHARE, reserve_bytes=_RESERVE_BYTES)
     budget = budget_mb << 20 or chosen
     logger.info("memory_budget", extra={"bytes": budget})
-    executor = ThreadPoolExecutor(load_threads, thread_name_prefix="model-load", initializer=_yield_to_inference)
+    executor = ThreadPoolExecutor(load_threads, thread_name_prefix="model-load", initializer=yield_to_inference)
     return MemoryCache(budget, executor=executor, size_of=lambda model: model.resident_bytes, close_value=close_model)
 
 
@@ -52,6 +52,7 @@ def _trim() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _yield_to_inference() -> None:
+def yield_to_inference() -> None:
+    """Lowers the priority of this thread, and of those it starts: loading gives way to answering."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, 0) + LOAD_NICE))

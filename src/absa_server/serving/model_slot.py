@@ -10,10 +10,13 @@ from collections.abc import Callable
 
 from absa_server.errors import AbsaError, ModelNotReady
 from absa_server.serving.loading import LoadedModel
+from absa_server.serving.served_model import ServedModel
 
 logger = logging.getLogger(__name__)
 
 _RETRY_AFTER_S = 5
+# What the one model is called beside its version: there is nobody to tell it from.
+_NAME = "model"
 
 
 class ModelSlot:
@@ -69,6 +72,10 @@ class ModelSlot:
         if self._load is None:
             raise ModelNotReady("no model is loaded: SAGEMAKER_MULTI_MODEL is on, and models arrive one by one")
         raise ModelNotReady("the model is still loading", retry_after_s=_RETRY_AFTER_S)
+
+    def serve(self) -> ServedModel:
+        """The model as it answers requests. Raises as `require`."""
+        return ServedModel.of(self.require(), _NAME)
 
     def close(self) -> None:
         """Frees the model. A load that is still under way frees its own when it ends."""

@@ -6,7 +6,6 @@ is loaded never waits.
 """
 
 import asyncio
-import errno
 import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
@@ -24,17 +23,17 @@ from absa_server.errors import (
     ModelNotReady,
     ResourcesExhausted,
 )
+from absa_server.serving.leases import Lease, granted
 from absa_server.serving.loading import LoadedModel
 from absa_server.serving.model_memory import footprint_of
 from absa_server.serving.model_names import ModelNames
-from model_loader import CacheBusy, CacheClosed, CacheTooSmall, MemoryCache, MemoryLease, abandon
+from absa_server.serving.served_model import ServedModel
+from absa_server.serving.shortages import is_shortage
+from model_loader import CacheBusy, CacheClosed, CacheTooSmall, MemoryCache
 
 logger = logging.getLogger(__name__)
 
-Lease = MemoryLease[LoadedModel]
 _RETRY_AFTER_S = 5
-# No memory, no process, no disk.
-_SHORTAGES = {errno.ENOMEM, errno.EAGAIN, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
 
 
 @dataclass(slots=True)
@@ -117,7 +116,7 @@ class Registry:
         logger.info("model_reclaimed", extra={"model": name, "reclaimed_bytes": reclaimed})
 
     @asynccontextmanager
-    async def use(self, name: str) -> AsyncIterator[LoadedModel]:
+    async def use(self, name: str) -> AsyncIterator[ServedModel]:
         """The model `name`, not unloaded meanwhile. Raises `ModelNotFound`, and what `load` raises when it has to."""
         hosted = self.get(name)
         if hosted.lease is None:
@@ -125,9 +124,9 @@ class Registry:
         joined = self.memory.join(name)
         if joined is None:
             raise ModelNotFound(f"Model not found: {name}")
-        lease = await _granted(joined)
+        lease = await granted(joined)
         try:
-            yield lease.value
+            yield ServedModel.of(lease.value, name)
         finally:
             lease.release()
 
@@ -151,7 +150,7 @@ class Registry:
             raise ModelNotFound(f"Model not found in model store: {url}")
         footprint = await loop.run_in_executor(None, footprint_of, folder)
         try:
-            return await _granted(self.memory.request(name, lambda: self._load(folder), footprint, is_patient=False))
+            return await granted(self.memory.request(name, lambda: self._load(folder), footprint, is_patient=False))
         except AbsaError:
             self._forget_failure(name)
             raise
@@ -160,7 +159,7 @@ class Registry:
             raise ResourcesExhausted(f"no memory for {name}: {error}; unload others first") from error
         except OSError as error:
             self._forget_failure(name)
-            if error.errno not in _SHORTAGES:
+            if not is_shortage(error):
                 raise InvalidModel(f"{name} could not be read: {error.strerror}") from error
             raise ResourcesExhausted(f"no room for {name}: {error.strerror}; unload others first") from error
         except CacheClosed as error:
@@ -187,12 +186,3 @@ class Registry:
             if hosted.lease is not None:
                 hosted.lease.release()
         self.memory.close()
-
-
-async def _granted(future: "Future[Lease]") -> Lease:
-    """The lease, awaited without a thread; given back when the awaiting task is cancelled."""
-    try:
-        return await asyncio.shield(asyncio.wrap_future(future))
-    except asyncio.CancelledError:
-        abandon(future)
-        raise

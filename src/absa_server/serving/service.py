@@ -37,6 +37,13 @@ class ServiceLimits:
     request_timeout_s: float
 
 
+@dataclass(slots=True)
+class Deadline:
+    """A request's time as it runs: `advice` tells whoever is late what to do, where that is not to send less."""
+
+    advice: str | None = None
+
+
 class Service:
     """Lives on one event loop; the work is done in threads. Close it once, after the last request."""
 
@@ -131,18 +138,19 @@ class Service:
         return self._outbox
 
     @asynccontextmanager
-    async def deadline(self) -> AsyncIterator[None]:
+    async def deadline(self) -> AsyncIterator[Deadline]:
         """Cancels what is awaited inside when a request's time is over. Raises `DeadlineExceeded` then."""
+        deadline = Deadline()
         try:
             async with asyncio.timeout(self._limits.request_timeout_s):
-                yield
+                yield deadline
         except TimeoutError:
-            raise self._too_late() from None
+            raise self._too_late(deadline) from None
 
-    def _too_late(self) -> DeadlineExceeded:
+    def _too_late(self, deadline: Deadline) -> DeadlineExceeded:
         return DeadlineExceeded(
             f"no answer within {self._limits.request_timeout_s:g} s (SAGEMAKER_MODEL_SERVER_TIMEOUT); "
-            "send fewer or shorter texts a request",
+            f"{deadline.advice or 'send fewer or shorter texts a request'}",
             retry_after_s=_RETRY_AFTER_S,
         )
 
