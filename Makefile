@@ -87,6 +87,10 @@ drill-instances: $(INSTALLED_DEV) $(DEMO)  ## end instances under load, count lo
 
 drill-transform: $(INSTALLED_DEV) $(DEMO)  ## batch transform of 10,000 lines, 50 of them broken (MODELS= TEXTS=)
 	$(BIN)/python -m tests.drills.transform --models $(MODELS) --texts $(TEXTS)
+
+drill-emf: $(INSTALLED_DEV) $(DEMO)  ## EMF lines of 1,000 requests: bytes a request, sums against /metrics (MODELS= TEXTS=)
+	$(BIN)/python -m tests.drills.emf --models $(MODELS) $(addprefix --texts ,$(TEXTS))
+
 drill-batching: $(INSTALLED_DEV)  ## run 10,000 random interleavings of requests, streams and failures
 	$(BIN)/python -m tests.serving.batching.interleavings
 

@@ -26,8 +26,10 @@ from absa_server.serving.model_slot import ModelSlot
 from absa_server.serving.registry import Registry
 from absa_server.serving.results.bucket import ResultsBucket
 from absa_server.serving.service import Service, ServiceLimits
-from absa_server.settings import Settings, read_settings
+from absa_server.settings import Settings, parse_dimensions, read_settings
 from absa_server.telemetry.batching import BatchMetrics
+from absa_server.telemetry.emf import EmfFormat
+from absa_server.telemetry.emf_reporter import EmfReporter
 from absa_server.telemetry.logs import logging_config
 from absa_server.telemetry.prometheus import Metrics
 
@@ -36,7 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The ASGI application. The model begins to load when the server has started, beside the event loop."""
     settings = settings or read_settings()
     logging.config.dictConfig(logging_config(settings.log_level))
-    metrics = Metrics()
+    metrics = Metrics(model_limit=settings.metrics_models)
     slot = ModelSlot(None if settings.multi_model else partial(load_model, settings.model_dir, _engine(settings)))
     service = Service(slot, _service_limits(settings), cache=_cache(settings), metrics=BatchMetrics(metrics))
     bucket = _results_bucket(settings)
@@ -48,10 +50,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         _watch_results(metrics, bucket)
     if registry is not None:
         _watch_registry(metrics, registry)
+    else:
+        _watch_slot(metrics, slot)
+    emf = _emf_reporter(settings, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         slot.start()
+        if emf is not None:
+            emf.start()
         yield
         service.close()
         invocations.close()
@@ -59,6 +66,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             bucket.close()
         if registry is not None:
             registry.close()
+        if emf is not None:
+            emf.close()  # the last: what was written while the others closed is in its lines
 
     app = FastAPI(title="absa-server", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(
@@ -117,6 +126,13 @@ def _results_bucket(settings: Settings) -> ResultsBucket | None:
     )
 
 
+def _emf_reporter(settings: Settings, metrics: Metrics) -> EmfReporter | None:
+    if not settings.emf_interval_s:
+        return None
+    emf = EmfFormat(settings.emf_namespace, parse_dimensions(settings.emf_dimensions))
+    return EmfReporter(metrics.registry, emf, interval_s=settings.emf_interval_s)
+
+
 def _service_limits(settings: Settings) -> ServiceLimits:
     return ServiceLimits(_streams(settings), settings.max_pending_requests, settings.deadline_s)
 
@@ -164,10 +180,19 @@ def _watch_registry(metrics: Metrics, registry: Registry) -> None:
     stats = registry.memory.stats
     metrics.watch("absa_models_loaded", "Models in memory", lambda: float(stats().entries))
     metrics.watch("absa_models_bytes", "Bytes of memory that they count for", lambda: float(stats().used_bytes))
-    metrics.watch("absa_models_loads", "Loads since the start", lambda: float(stats().loads))
-    metrics.watch("absa_models_load_seconds", "Seconds spent in them", lambda: stats().load_seconds)
+    metrics.watch_count("absa_models_loads", "Loads since the start", lambda: float(stats().loads))
+    metrics.watch_count("absa_models_load_seconds", "Seconds spent in them", lambda: stats().load_seconds)
+    metrics.watch_count("absa_models_evictions", "Models taken out to make room", lambda: float(stats().evictions))
+    metrics.watch_count("absa_models_unloads", "Models that the platform unloaded", lambda: float(registry.unloads))
     metrics.watch(
         "absa_models_reclaimed_bytes",
         "Bytes by which this process became smaller in all unloads together",
         lambda: float(stats().reclaimed_bytes),
     )
+
+
+def _watch_slot(metrics: Metrics, slot: ModelSlot) -> None:
+    """The one model, by the names that several have."""
+    metrics.watch("absa_models_loaded", "Models in memory", lambda: float(slot.model is not None))
+    metrics.watch_count("absa_models_loads", "Loads since the start", lambda: float(slot.loads))
+    metrics.watch_count("absa_models_load_seconds", "Seconds spent in them", lambda: slot.load_seconds)

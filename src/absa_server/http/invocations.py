@@ -29,6 +29,7 @@ from absa_server.http.rendering import Result, render
 from absa_server.http.requests import ParsedRequest, parse_request
 from absa_server.http.stage_times import StageTimes
 from absa_server.serving.service import Service
+from absa_server.telemetry.model_labels import ONE_MODEL
 from absa_server.telemetry.prometheus import Metrics
 from absa_server.types import Analysis, Record
 
@@ -64,8 +65,11 @@ class Invocations:
         self._parse_thread = ThreadPoolExecutor(1, thread_name_prefix="parse")
         self._renderer = ThreadPoolExecutor(1, thread_name_prefix="render")
 
-    async def answer(self, request: Request, pipeline: Pipeline | None = None) -> Response:
-        """The analyses of the request's texts by `pipeline`, else the one model, in the type that Accept asks for."""
+    async def answer(self, request: Request, pipeline: Pipeline | None = None, *, model: str = ONE_MODEL) -> Response:
+        """The analyses of the request's texts by `pipeline`, else the one model, in the type that Accept asks for.
+
+        `model` is the name that it is counted under.
+        """
         content_type = request.headers.get("content-type")
         default = default_type(self._options.default_accept, request_type(content_type))
         media_type = negotiate(request.headers.get("accept"), default)
@@ -78,9 +82,9 @@ class Invocations:
                 async with ended_by_disconnect(request):
                     parsed = await self._parse(body, content_type, request.headers.get(CUSTOM_ATTRIBUTES))
                     times.end("parse")
-                    results = await self._results(pipeline, parsed)
+                    results = await self._results(pipeline, parsed, model)
                     times.end("predict")
-                    content = await self._write(results, parsed, media_type, pipeline)
+                    content = await self._write(results, parsed, media_type, pipeline, model)
                     times.end("write")
                     if self._kept is not None and not _is_first_half(pipeline, parsed):
                         await self._kept.keep(results, parsed, _occasion(request, times))
@@ -106,17 +110,17 @@ class Invocations:
         )
         return await asyncio.get_running_loop().run_in_executor(self._parse_thread, parse)
 
-    async def _results(self, pipeline: Pipeline, parsed: ParsedRequest) -> list[Result]:
+    async def _results(self, pipeline: Pipeline, parsed: ParsedRequest, model: str) -> list[Result]:
         """One result a record, in order: records that could not be read keep their error."""
         readable = [record for record in parsed.records if isinstance(record, Record)]
-        analyses = iter(await self._service.predict(pipeline, readable) if readable else ())
+        analyses = iter(await self._service.predict(pipeline, readable, model=model) if readable else ())
         results: list[Result] = [next(analyses) if isinstance(record, Record) else record for record in parsed.records]
         if parsed.shape == "single" and isinstance(results[0], InvalidRequest) and not self._options.is_batch:
             raise results[0]
         return results
 
     async def _write(
-        self, results: Sequence[Result], parsed: ParsedRequest, media_type: str, pipeline: Pipeline
+        self, results: Sequence[Result], parsed: ParsedRequest, media_type: str, pipeline: Pipeline, model: str
     ) -> bytes:
         """The answer's body, counted in the metrics; in a thread when it is large."""
         analyses = [result for result in results if isinstance(result, Analysis)]
@@ -130,7 +134,7 @@ class Invocations:
             text_by_default=pipeline.is_aspect_only,
             repeat_parameters=pipeline.is_aspect_only,
         )
-        count_all = partial(self._count, analyses, errors=len(results) - len(analyses))
+        count_all = partial(self._count, analyses, errors=len(results) - len(analyses), model=model)
         if aspects <= _INLINE_ASPECTS and chars <= _INLINE_CHARS:
             count_all()
             return render_all()
@@ -138,9 +142,9 @@ class Invocations:
         await loop.run_in_executor(self._renderer, count_all)
         return await loop.run_in_executor(self._renderer, render_all)
 
-    def _count(self, analyses: Sequence[Analysis], *, errors: int) -> None:
+    def _count(self, analyses: Sequence[Analysis], *, errors: int, model: str) -> None:
         polarities = Counter(aspect.polarity or "none" for analysis in analyses for aspect in analysis.aspects)
-        self._metrics.record_results(texts=len(analyses), errors=errors, polarities=polarities)
+        self._metrics.record_results(texts=len(analyses), errors=errors, polarities=polarities, model=model)
 
     def close(self) -> None:
         """Ends the child process and the threads."""

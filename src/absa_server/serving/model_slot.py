@@ -6,6 +6,7 @@ The load runs in a thread of its own, beside the event loop, after the port is b
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from absa_server.errors import AbsaError, ModelNotReady
@@ -20,6 +21,8 @@ class ModelSlot:
     """Thread-safe. Without `load`, the container starts with no model and is ready at once."""
 
     def __init__(self, load: Callable[[], LoadedModel] | None) -> None:
+        self.loads = 0
+        self.load_seconds = 0.0
         self._load = load
         self._lock = threading.Lock()
         self._model: LoadedModel | None = None
@@ -34,6 +37,7 @@ class ModelSlot:
             self._thread.start()
 
     def _run(self, load: Callable[[], LoadedModel]) -> None:
+        begin_s = time.monotonic()
         try:
             model = load()
         except AbsaError as error:
@@ -47,6 +51,7 @@ class ModelSlot:
         with self._lock:
             if not self._is_closed:
                 self._model = model
+                self.loads, self.load_seconds = 1, time.monotonic() - begin_s
                 return
         model.close()  # the server stopped while the model loaded
 
