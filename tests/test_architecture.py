@@ -32,7 +32,11 @@ ALLOWED = {
     "gunicorn_conf": {"settings", "telemetry", "worker"},
     # Around the container, never in it.
     "cloud": {"types", "errors"},
-    "commands": {"types", "errors", "settings", "training", "gunicorn_conf", "benchmark", "capacity", "cloud"},
+    "commands": {
+        *("types", "errors", "settings", "training", "gunicorn_conf", "benchmark", "capacity", "cloud"),
+        # `absa doctor` opens an artifact with the very code that will serve it (commands/artifact_opening.py, alone).
+        *("serving", "engines", "model_loader"),
+    },
     "cli": {"commands"},
     "model_loader": set(),
 }
@@ -72,6 +76,14 @@ def test_imports_obey_the_layers(file):
         top, *rest = name.split(".")
         other = rest[0] if top == "absa_server" and rest else top if top == "model_loader" else own
         assert other == own or other in ALLOWED[own], f"{own} must not import {name}"
+
+
+def test_one_command_module_runs_the_serving_code():
+    """Only the seam of `absa doctor` reaches into what serves; every other command looks from outside."""
+    serving = ("absa_server.serving", "absa_server.engines")
+    files = [file for file in sources() if part_of(file) == "commands"]
+    reaching = {file.name for file in files if any(name.startswith(serving) for name in imports(file))}
+    assert reaching == {"artifact_opening.py"}
 
 
 @pytest.mark.parametrize("file", sources(), ids=lambda file: str(file.relative_to(ROOT)))

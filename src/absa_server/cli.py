@@ -6,23 +6,29 @@ Subcommands import what is heavy (torch, transformers) only when they run, so th
 import typer
 
 from absa_server.commands.bench import bench
+from absa_server.commands.doctor import doctor
+from absa_server.commands.invoke import invoke
 from absa_server.commands.plan import plan
 from absa_server.commands.serve import serve
 from absa_server.commands.smoke import smoke
+from absa_server.commands.status import status
 from absa_server.commands.train_demo import train_demo
 
 app = typer.Typer(
     name="absa",
-    help="Serve aspect-based sentiment models, train demo models, check and measure a running server, plan a fleet.",
+    help="Serve aspect-based sentiment models, train demo models, measure a server, plan and look after a fleet.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
     add_completion=False,
 )
 app.command("bench")(bench)
+app.command("doctor")(doctor)
+app.command("invoke")(invoke)
 app.command("plan")(plan)
 app.command("serve")(serve)
 app.command("smoke")(smoke)
+app.command("status")(status)
 app.command("train-demo")(train_demo)
 
 
