@@ -90,7 +90,10 @@ def test_number_of_errors_is_bounded(account):
     deployed(account)
     logged(account, *(json.dumps({"level": "ERROR", "event": f"e{number}"}) for number in range(3)))
     session = open_inquiry(account, None).session
-    assert [error.said for error in read(Inquiry(session, {UNSCALED: unscaled().client}), most_errors=2).errors] == ["e2", "e1"]
+    assert [error.said for error in read(Inquiry(session, {UNSCALED: unscaled().client}), most_errors=2).errors] == [
+        "e2",
+        "e1",
+    ]
 
 
 def test_endpoint_that_is_not_there_is_named(account):
