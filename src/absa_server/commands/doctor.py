@@ -70,11 +70,14 @@ def doctor(  # noqa: PLR0913  one parameter an option
     arn:aws:iam::111122223333:role/absa --artifacts-bucket my-artifacts --results-bucket my-results --set
     AspectKey=models/v2/aspect.tar.gz`
     """
-    from absa_server.cloud.errors import CloudError  # noqa: PLC0415  boto3 takes half a second
-    from absa_server.cloud.findings import has_failed  # noqa: PLC0415
-    from absa_server.cloud.preflight import Intent, run_checks  # noqa: PLC0415
-
     console = Console(highlight=False)
+    try:
+        from absa_server.cloud.errors import CloudError  # noqa: PLC0415  boto3 takes half a second
+        from absa_server.cloud.findings import has_failed  # noqa: PLC0415
+        from absa_server.cloud.preflight import Intent, run_checks  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        console.print(f"[red]error:[/red] {error}; install the extra: absa-server\\[deploy]")
+        raise typer.Exit(1) from None
     named = {
         "Shape": shape,
         "EndpointName": endpoint,
