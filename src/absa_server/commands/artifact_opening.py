@@ -6,8 +6,12 @@ The one place where a command runs the serving code itself: any other check of t
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absa_server.cloud.findings import Finding, failed, ok
+
+if TYPE_CHECKING:
+    from absa_server.engines.factory import EngineName
 
 CHECK = "artifact layout"
 # A model is rarely larger; a bomb is.
@@ -15,15 +19,18 @@ MOST_BYTES = 64 << 30
 FETCH_S = 900.0
 
 
-def check_artifact(name: str, *, region: str | None = None) -> Finding:
-    """Whether the server could serve `name`: a folder, a `.tar.gz`, or `s3://…` of either."""
+def check_artifact(name: str, *, region: str | None = None, engine: "EngineName" = "auto") -> Finding:
+    """Whether the server could serve `name`: a folder, a `.tar.gz`, or `s3://…` of either.
+
+    `engine` is that of ABSA_ENGINE.
+    """
     from absa_server.errors import AbsaError  # noqa: PLC0415  what serves takes seconds to import
     from model_loader import ArtifactError, CacheError  # noqa: PLC0415
 
     begin = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="absa-doctor-") as scratch:
-            kind, resident_bytes = _open(_folder(name, Path(scratch), region), Path(scratch))
+            kind, resident_bytes = _open(_folder(name, Path(scratch), region), Path(scratch), engine)
     except (AbsaError, ArtifactError, CacheError, OSError) as error:
         return failed(CHECK, f"{name}: {error}", "repair the artifact; docs/artifacts.md has the layouts")
     seconds = time.monotonic() - begin
@@ -54,13 +61,13 @@ def _folder(name: str, scratch: Path, region: str | None) -> Path:
     return into
 
 
-def _open(folder: Path, scratch: Path) -> tuple[str, int]:
+def _open(folder: Path, scratch: Path, engine: "EngineName") -> tuple[str, int]:
     """What kind of model it is, and the bytes of its weights. Raises `AbsaError`."""
     from absa_server.engines.factory import EngineChoice  # noqa: PLC0415
     from absa_server.serving.engine_cache import EngineCache  # noqa: PLC0415
     from absa_server.serving.loading import EngineOptions, load_model  # noqa: PLC0415
 
-    model = load_model(folder, EngineOptions(EngineChoice(cache=EngineCache(scratch / "engines"))))
+    model = load_model(folder, EngineOptions(EngineChoice(engine, cache=EngineCache(scratch / "engines"))))
     try:
         return model.kind, model.resident_bytes
     finally:
