@@ -90,6 +90,8 @@ drill-transform: $(INSTALLED_DEV) $(DEMO)  ## batch transform of 10,000 lines, 5
 
 drill-faults: $(INSTALLED_DEV) $(DEMO)  ## S3 paused, dropping, throttling, replaced, refusing: what callers see (MODELS=; needs AWS_ENDPOINT_URL_S3)
 	$(BIN)/python -m tests.drills.faults --models $(MODELS)
+drill-emf: $(INSTALLED_DEV) $(DEMO)  ## EMF lines of 1,000 requests: bytes a request, sums against /metrics (MODELS= TEXTS=)
+	$(BIN)/python -m tests.drills.emf --models $(MODELS) $(addprefix --texts ,$(TEXTS))
 
 drill-batching: $(INSTALLED_DEV)  ## run 10,000 random interleavings of requests, streams and failures
 	$(BIN)/python -m tests.serving.batching.interleavings

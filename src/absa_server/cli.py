@@ -6,10 +6,13 @@ Subcommands import what is heavy (torch, transformers) only when they run, so th
 import typer
 
 from absa_server.commands.bench import bench
+from absa_server.commands.doctor import doctor
+from absa_server.commands.invoke import invoke
 from absa_server.commands.package_model import package_model
 from absa_server.commands.plan import plan
 from absa_server.commands.serve import serve
 from absa_server.commands.smoke import smoke
+from absa_server.commands.status import status
 from absa_server.commands.train_demo import train_demo
 from absa_server.commands.upload_model import upload_model
 
@@ -23,9 +26,12 @@ app = typer.Typer(
 )
 app.command("bench")(bench)
 app.command("package-model")(package_model)
+app.command("doctor")(doctor)
+app.command("invoke")(invoke)
 app.command("plan")(plan)
 app.command("serve")(serve)
 app.command("smoke")(smoke)
+app.command("status")(status)
 app.command("train-demo")(train_demo)
 app.command("upload-model")(upload_model)
 

@@ -13,7 +13,15 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -25,6 +33,10 @@ LOG_LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL
 
 BATCH_PAYLOAD_MB = 100  # the most that CreateTransformJob sends in one request
 UNLIMITED = sys.maxsize
+# CloudWatch allows 30; each is repeated in every line.
+MOST_DIMENSIONS = 8
+# CloudWatch's rules, without its right to spaces; a value does not begin with a colon.
+_DIMENSION = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}=[!-9;-~][!-~]{0,254}")
 
 
 class ConfigurationError(Exception):
@@ -35,6 +47,25 @@ def _level_name(value: object) -> object:
     """The SageMaker Python SDK passes levels as numeric strings ("20"); people write names."""
     text = str(value).strip().upper()
     return LOG_LEVELS.get(int(text), text) if text.isdigit() else text
+
+
+def parse_dimensions(text: str) -> dict[str, str]:
+    """The pairs of `Name=value,Name=value`. Raises ValueError telling what is wrong with them."""
+    parts = text.split(",") if text else []
+    bad = [part for part in parts if not _DIMENSION.fullmatch(part)]
+    if bad:
+        raise ValueError(f"expected Name=value of printable ASCII without spaces, got {bad[0]!r}")
+    found = dict(part.split("=", 1) for part in parts)
+    if len(found) < len(parts):
+        raise ValueError("a name stands there twice")
+    if len(found) > MOST_DIMENSIONS:
+        raise ValueError(f"{len(found)} dimensions; {MOST_DIMENSIONS} are allowed")
+    return found
+
+
+def _dimensions_text(text: str) -> str:
+    parse_dimensions(text)
+    return text
 
 
 class Settings(BaseSettings):
@@ -124,6 +155,17 @@ class Settings(BaseSettings):
     # Memory of all loaded models together, where there are several; 0: 70 % of the container's memory beside 1 GiB.
     # Higher: more models; above what the container has, the kernel kills it instead of a load being refused with 507.
     memory_budget_mb: int = Field(0, alias="ABSA_MEMORY_BUDGET_MB", ge=0)
+    # Seconds from one line of metrics for CloudWatch to the next (docs/metrics.md); 0: none. CloudWatch keeps one point
+    # a minute: lower is not finer there, only more bytes of log; higher leaves minutes empty.
+    emf_interval_s: int = Field(60, alias="ABSA_EMF_INTERVAL_S", ge=0, le=3600)
+    # Where CloudWatch puts them; infra/dashboard.yaml looks there.
+    emf_namespace: str = Field("ABSA", alias="ABSA_EMF_NAMESPACE", pattern=r"^[A-Za-z0-9._/#-]{1,255}$")
+    # Name=value,Name=value: the same in every line, to tell endpoints and containers apart. CloudWatch bills each
+    # combination of values as metrics of its own: nothing that changes belongs here.
+    emf_dimensions: Annotated[str, AfterValidator(_dimensions_text)] = Field("", alias="ABSA_EMF_DIMENSIONS")
+    # Models that metrics tell apart by name; those above it are counted together. Higher: more to look at, and some 16
+    # billed metrics for each.
+    metrics_models: int = Field(20, alias="ABSA_METRICS_MODELS", ge=0, le=1000)
     # Models loaded side by side. Higher: a crowd of cold models is there sooner, and takes more from those that serve.
     load_threads: int = Field(2, alias="ABSA_LOAD_THREADS", ge=1, le=64)
 
@@ -160,6 +202,13 @@ class Settings(BaseSettings):
         if self.default_model is not None and self.model_store is None:
             raise ValueError("ABSA_DEFAULT_MODEL names a model of ABSA_MODEL_STORE, which is not set")
         return self
+
+    @field_validator("emf_namespace")
+    @classmethod
+    def _is_ours(cls, value: str) -> str:
+        if value.startswith("AWS/"):
+            raise ValueError("namespaces that begin with AWS/ are AWS's own")
+        return value
 
     @field_validator("host")
     @classmethod

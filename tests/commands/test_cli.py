@@ -9,7 +9,8 @@ import pytest
 from .conftest import ROOT, environment
 
 ABSA = str(Path(sys.executable).parent / "absa")
-COMMANDS = ["bench", "package-model", "plan", "serve", "smoke", "train-demo", "upload-model"]
+DOORS = ["bench", "doctor", "invoke", "package-model", "plan", "smoke", "status", "train-demo", "upload-model"]
+COMMANDS = [*DOORS, "serve"]
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -31,7 +32,7 @@ def test_help_of_each_command_shows_an_example(command):
     assert f"absa {command} --" in shown.stdout
 
 
-@pytest.mark.parametrize("door", ["bench", "package_model", "plan", "smoke", "train_demo", "upload_model"])
+@pytest.mark.parametrize("door", [name.replace("-", "_") for name in DOORS])
 def test_script_is_a_door_to_the_command(door):
     """`scripts/X.py --help` is the help of `absa X`."""
     shown = run(sys.executable, str(ROOT / "scripts" / f"{door}.py"), "--help")
@@ -43,6 +44,6 @@ def test_help_does_not_import_torch():
     """What answers at once must not load the frameworks."""
     code = (
         "import sys, absa_server.cli; "
-        "print([name for name in ('torch', 'transformers', 'tokenizers', 'fastapi') if name in sys.modules])"
+        "print([name for name in ('torch', 'transformers', 'tokenizers', 'fastapi', 'boto3') if name in sys.modules])"
     )
     assert run(sys.executable, "-c", code).stdout.strip() == "[]"

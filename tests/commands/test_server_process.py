@@ -53,6 +53,10 @@ BAD = {
     "ABSA_DEFAULT_MODEL": ["/a", "a/../b", ".", "a//b", "a\\b", "x" * 1025],
     "ABSA_MODEL_TTL_S": ["0", "86401"],
     "ABSA_DISK_BUDGET_MB": ["-1"],
+    "ABSA_EMF_INTERVAL_S": ["-1", "3601", "0.5"],
+    "ABSA_EMF_NAMESPACE": ["AWS/Mine", "a b", "x" * 256],
+    "ABSA_EMF_DIMENSIONS": ["Endpoint", "A=1,A=2", "A=x y", "A=:x", ",".join(f"D{n}=1" for n in range(9))],
+    "ABSA_METRICS_MODELS": ["-1", "1001"],
 }
 LOWEST = {
     "SAGEMAKER_BIND_TO_PORT": "1",
@@ -82,6 +86,10 @@ LOWEST = {
     "ABSA_DEFAULT_MODEL": "a",
     "ABSA_MODEL_TTL_S": "0.001",
     "ABSA_DISK_BUDGET_MB": "0",
+    "ABSA_EMF_INTERVAL_S": "0",
+    "ABSA_EMF_NAMESPACE": "A",
+    "ABSA_EMF_DIMENSIONS": "A=1",
+    "ABSA_METRICS_MODELS": "0",
 }
 HIGHEST = {
     "SAGEMAKER_BIND_TO_PORT": "65535",
@@ -98,6 +106,10 @@ HIGHEST = {
     "ABSA_ENGINE": "auto",
     "ABSA_LOAD_THREADS": "64",
     "ABSA_SELF_TEST": "true",
+    "ABSA_EMF_INTERVAL_S": "3600",
+    "ABSA_EMF_NAMESPACE": "x" * 255,
+    "ABSA_EMF_DIMENSIONS": ",".join(f"D{n}={'v' * 255}" for n in range(8)),
+    "ABSA_METRICS_MODELS": "1000",
 }
 
 

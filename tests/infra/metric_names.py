@@ -1,4 +1,9 @@
-"""Metrics that SageMaker publishes for an endpoint, by shape. Source: monitor-cloudwatch, async-inference-monitor."""
+"""Metrics that there are for an endpoint: SageMaker's, by shape, and those that the containers write.
+
+Source of SageMaker's: monitor-cloudwatch, async-inference-monitor.
+"""
+
+from absa_server.telemetry.emf_metrics import NAMES, NAMESPACE
 
 INVOCATIONS = {
     "Invocations",
@@ -33,3 +38,8 @@ def published(shape: str) -> set[tuple[str, str]]:
         names = names - NOT_ASYNC | ASYNC
     instances = INSTANCES | ({"LoadedModelCount"} if "multi-model" in shape else set())
     return {("AWS/SageMaker", name) for name in names} | {("/aws/sagemaker/Endpoints", name) for name in instances}
+
+
+def written() -> set[tuple[str, str]]:
+    """(namespace, name) of every metric that the containers themselves write."""
+    return {(NAMESPACE, name) for name in NAMES}

@@ -6,13 +6,12 @@ import re
 import boto3
 import pytest
 
-from absa_server.cloud import container_metrics
 from absa_server.cloud.template import read_template
-from absa_server.settings import variable_names
+from absa_server.settings import parse_dimensions, variable_names
 from tests.cloud.applied_stack import AppliedStack
 from tests.cloud.resource_kinds import kinds
 
-from .metric_names import published
+from .metric_names import published, written
 from .stacks import ANSWERING_SHAPES, INFRA, PARAMETERS, PLACE, SHAPES, resolver
 
 VARIANT = "endpoint/absa/variant/AllTraffic"
@@ -113,8 +112,20 @@ def metrics_of_alarms(name: str, shape: str) -> set[tuple[str, str]]:
 
 
 def test_metrics_of_alarms_exist(answering_shape):
-    """SageMaker publishes what the alarms look at, for this shape."""
-    assert metrics_of_alarms("alarms", answering_shape) - published(answering_shape) == set()
+    """SageMaker publishes what the alarms look at, for this shape, or the containers write it."""
+    assert metrics_of_alarms("alarms", answering_shape) - published(answering_shape) - written() == set()
+
+
+def test_alarms_look_where_the_containers_write(answering_shape):
+    """Namespace and dimensions of an alarm on the containers' metrics are those that one of them is given."""
+    model = resolver("endpoint", Shape=answering_shape).properties("Model")
+    containers = model.get("Containers") or [model["PrimaryContainer"]]
+    given = [container["Environment"] for container in containers]
+    there = [(each["ABSA_EMF_NAMESPACE"], parse_dimensions(each["ABSA_EMF_DIMENSIONS"])) for each in given]
+    assert len({str(place) for place in there}) == len(containers), "two containers write into the same metrics"
+    alarm = resolver("alarms", Shape=answering_shape).properties("ResultsDropped")
+    looks = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
+    assert (alarm["Namespace"], looks) == there[-1]
 
 
 def test_metrics_of_rollback_alarms_exist(shape):
@@ -128,15 +139,15 @@ def dashboard(shape: str) -> list[dict]:
 
 
 def test_metrics_of_the_dashboard_exist(answering_shape):
-    """SageMaker's for this shape; the containers' own are in the list that the telemetry keeps."""
+    """SageMaker's for this shape; the containers' own are in the very list that they write."""
     lines = [line for widget in dashboard(answering_shape) for line in widget["properties"].get("metrics", [])]
     named = {(line[0], line[1]) for line in lines if isinstance(line[0], str)}
     assert named != set()
     assert named - published(answering_shape) == set()
     searched = {tuple(re.findall(r'"([^"]+)"', line[0]["expression"])) for line in lines if isinstance(line[0], dict)}
     assert searched != set()
-    assert {space for space, _ in searched} == {container_metrics.NAMESPACE}
-    assert {metric for _, metric in searched} <= container_metrics.NAMES
+    assert {(space, metric) for space, metric, _ in searched} <= written()
+    assert {endpoint for _, _, endpoint in searched} == {"absa"}
 
 
 def test_alarms_of_the_dashboard_exist(answering_shape):

@@ -180,7 +180,8 @@ def test_metrics_count_texts_and_aspects(server):
     before = read()
     post(server, body({"texts": [TEXT, OTHER, 5]}), content_type=JSON)
     after = read()
-    assert after["absa_texts_total"] - before["absa_texts_total"] == 2
-    assert after["absa_record_errors_total"] - before["absa_record_errors_total"] == 1
+    for name, count in (("absa_texts_total", 2), ("absa_record_errors_total", 1), ("absa_answers_total", 1)):
+        series = f'{name}{{model="model"}}'
+        assert after[series] - before.get(series, 0) == count
     assert after["absa_model_ready"] == 1
     assert after["absa_model_resident_bytes"] > 0

@@ -31,9 +31,9 @@ def test_results_are_counted_by_polarity():
     metrics = Metrics()
     metrics.record_results(texts=2, errors=1, polarities={"positive": 2, "none": 1})
     values = read(metrics)
-    assert values["absa_texts_total", ()] == 2
-    assert values["absa_record_errors_total", ()] == 1
-    assert values["absa_aspects_total", (("polarity", "positive"),)] == 2
+    assert values["absa_texts_total", (("model", "model"),)] == 2
+    assert values["absa_record_errors_total", (("model", "model"),)] == 1
+    assert values["absa_aspects_total", (("model", "model"), ("polarity", "positive"))] == 2
 
 
 def test_watched_gauge_is_read_when_rendered():
@@ -50,4 +50,4 @@ def test_two_servers_in_one_process_do_not_share_numbers():
     """The registry belongs to its server; nothing is global."""
     first, second = Metrics(), Metrics()
     first.record_results(texts=1, errors=0, polarities={})
-    assert read(second)["absa_texts_total", ()] == 0
+    assert ("absa_texts_total", (("model", "model"),)) not in read(second)

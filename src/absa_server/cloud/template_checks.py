@@ -43,7 +43,7 @@ def resolved_resources(resolver: Resolver) -> list[Resource]:
 
 def complaints(resources: list[Resource]) -> list[str]:
     """What every rule has to say, each with the resource's name; empty when all is well."""
-    return [said for rule in _RULES for said in rule(resources)]
+    return [said for rule in RULES.values() for said in rule(resources)]
 
 
 def check(resolver: Resolver) -> None:
@@ -202,17 +202,17 @@ def _widget(widget: Mapping[str, Any]) -> Iterator[str]:
         yield f"reaches column {widget['x'] + widget['width']}; a dashboard has 24"
 
 
-_RULES: tuple[Callable[[list[Resource]], Iterator[str]], ...] = (
-    _role_is_given,
-    _containers_are_one_or_several,
-    _pipeline_has_one_multi_model,
-    _model_data_fits_the_mode,
-    _image_is_by_digest,
-    _environment_is_small,
-    _routing_fits_the_mode,
-    _fleet_spans_zones,
-    _vpc_spans_zones,
-    _names_can_be_replaced,
-    _update_keeps_capacity,
-    _dashboard_is_well_formed,
-)
+RULES: dict[str, Callable[[list[Resource]], Iterator[str]]] = {
+    "execution role": _role_is_given,
+    "containers": _containers_are_one_or_several,
+    "one multi-model container a pipeline": _pipeline_has_one_multi_model,
+    "model data": _model_data_fits_the_mode,
+    "image by digest": _image_is_by_digest,
+    "environment size": _environment_is_small,
+    "routing": _routing_fits_the_mode,
+    "instances over zones": _fleet_spans_zones,
+    "subnets over zones": _vpc_spans_zones,
+    "names": _names_can_be_replaced,
+    "update keeps capacity": _update_keeps_capacity,
+    "dashboard": _dashboard_is_well_formed,
+}

@@ -99,9 +99,9 @@ class Invocations:
                     async with self._model(request, parsed, served, deadline) as model:
                         if served is None:
                             times.end("load")
-                        results = await self._results(model.pipeline, parsed)
+                        results = await self._results(model, parsed)
                         times.end("predict")
-                        content = await self._write(results, parsed, media_type, model.pipeline)
+                        content = await self._write(results, parsed, media_type, model)
                         times.end("write")
                         if self._kept is not None and not _is_first_half(model.pipeline, parsed):
                             await self._kept.keep(results, parsed, _occasion(request, times, model.models))
@@ -144,17 +144,18 @@ class Invocations:
         )
         return await asyncio.get_running_loop().run_in_executor(self._parse_thread, parse)
 
-    async def _results(self, pipeline: Pipeline, parsed: ParsedRequest) -> list[Result]:
+    async def _results(self, model: ServedModel, parsed: ParsedRequest) -> list[Result]:
         """One result a record, in order: records that could not be read keep their error."""
         readable = [record for record in parsed.records if isinstance(record, Record)]
-        analyses = iter(await self._service.predict(pipeline, readable) if readable else ())
+        predict = partial(self._service.predict, model.pipeline, model=model.name)
+        analyses = iter(await predict(readable) if readable else ())
         results: list[Result] = [next(analyses) if isinstance(record, Record) else record for record in parsed.records]
         if parsed.shape == "single" and isinstance(results[0], InvalidRequest) and not self._options.is_batch:
             raise results[0]
         return results
 
     async def _write(
-        self, results: Sequence[Result], parsed: ParsedRequest, media_type: str, pipeline: Pipeline
+        self, results: Sequence[Result], parsed: ParsedRequest, media_type: str, model: ServedModel
     ) -> bytes:
         """The answer's body, counted in the metrics; in a thread when it is large."""
         analyses = [result for result in results if isinstance(result, Analysis)]
@@ -165,10 +166,10 @@ class Invocations:
             results,
             parsed,
             media_type=media_type,
-            text_by_default=pipeline.is_aspect_only,
-            repeat_parameters=pipeline.is_aspect_only,
+            text_by_default=model.pipeline.is_aspect_only,
+            repeat_parameters=model.pipeline.is_aspect_only,
         )
-        count_all = partial(self._count, analyses, errors=len(results) - len(analyses))
+        count_all = partial(self._count, analyses, errors=len(results) - len(analyses), model=model.name)
         if aspects <= _INLINE_ASPECTS and chars <= _INLINE_CHARS:
             count_all()
             return render_all()
@@ -176,9 +177,9 @@ class Invocations:
         await loop.run_in_executor(self._renderer, count_all)
         return await loop.run_in_executor(self._renderer, render_all)
 
-    def _count(self, analyses: Sequence[Analysis], *, errors: int) -> None:
+    def _count(self, analyses: Sequence[Analysis], *, errors: int, model: str) -> None:
         polarities = Counter(aspect.polarity or "none" for analysis in analyses for aspect in analysis.aspects)
-        self._metrics.record_results(texts=len(analyses), errors=errors, polarities=polarities)
+        self._metrics.record_results(texts=len(analyses), errors=errors, polarities=polarities, model=model)
 
     def close(self) -> None:
         """Ends the child process and the threads."""

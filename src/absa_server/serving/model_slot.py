@@ -6,23 +6,25 @@ The load runs in a thread of its own, beside the event loop, after the port is b
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from absa_server.errors import AbsaError, ModelNotReady
 from absa_server.serving.loading import LoadedModel
 from absa_server.serving.served_model import ServedModel
+from absa_server.telemetry.model_labels import ONE_MODEL
 
 logger = logging.getLogger(__name__)
 
 _RETRY_AFTER_S = 5
-# What the one model is called beside its version: there is nobody to tell it from.
-_NAME = "model"
 
 
 class ModelSlot:
     """Thread-safe. Without `load`, the container starts with no model and is ready at once."""
 
     def __init__(self, load: Callable[[], LoadedModel] | None) -> None:
+        self.loads = 0
+        self.load_seconds = 0.0
         self._load = load
         self._lock = threading.Lock()
         self._model: LoadedModel | None = None
@@ -37,6 +39,7 @@ class ModelSlot:
             self._thread.start()
 
     def _run(self, load: Callable[[], LoadedModel]) -> None:
+        begin_s = time.monotonic()
         try:
             model = load()
         except AbsaError as error:
@@ -50,6 +53,7 @@ class ModelSlot:
         with self._lock:
             if not self._is_closed:
                 self._model = model
+                self.loads, self.load_seconds = 1, time.monotonic() - begin_s
                 return
         model.close()  # the server stopped while the model loaded
 
@@ -75,7 +79,7 @@ class ModelSlot:
 
     def serve(self) -> ServedModel:
         """The model as it answers requests. Raises as `require`."""
-        return ServedModel.of(self.require(), _NAME)
+        return ServedModel.of(self.require(), ONE_MODEL)
 
     def close(self) -> None:
         """Frees the model. A load that is still under way frees its own when it ends."""

@@ -57,6 +57,7 @@ class Registry:
         unload_timeout_s: float = 300.0,
     ) -> None:
         self.memory = memory
+        self.unloads = 0
         self._load = load
         self._names = names
         self._unload_timeout_s = unload_timeout_s
@@ -95,6 +96,7 @@ class Registry:
         async with self._turn(name):
             hosted = self.get(name)
             del self._hosted[name]
+            self.unloads += 1
             self._record()
             if hosted.lease is None:
                 return

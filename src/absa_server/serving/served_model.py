@@ -26,15 +26,19 @@ class ModelChoice:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """`models` maps the role (`model`, or `aspect_model` and `sentiment_model`) to `name@version`."""
+    """`models` maps the role (`model`, or `aspect_model` and `sentiment_model`) to `name@version`.
+
+    `name` is what its work is counted under.
+    """
 
     pipeline: Pipeline
     models: Mapping[str, str]
+    name: str
 
     @classmethod
     def of(cls, loaded: LoadedModel, name: str) -> Self:
         """A model that stands for itself."""
-        return cls(loaded.pipeline, {"model": f"{name}@{loaded.version}"})
+        return cls(loaded.pipeline, {"model": f"{name}@{loaded.version}"}, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class NamedModel:
 
 def whole(model: NamedModel) -> ServedModel:
     """The model as it is; reloaded, it finds the answers that were kept of it."""
-    return ServedModel(replace(model.loaded.pipeline, version=model.content), {"model": model.label})
+    pipeline = replace(model.loaded.pipeline, version=model.content)
+    return ServedModel(pipeline, {"model": model.label}, model.name)
 
 
 def chained(aspect: NamedModel, sentiment: NamedModel) -> ServedModel:
@@ -67,7 +72,8 @@ def chained(aspect: NamedModel, sentiment: NamedModel) -> ServedModel:
     output = OutputSection(scores=rater.output.scores, categories=finder.output.categories)
     version = f"{aspect.content} {sentiment.content}"
     pipeline = Pipeline(finder.aspect, rater.rater, output, finder.max_aspects, version)
-    return ServedModel(pipeline, {"aspect_model": aspect.label, "sentiment_model": sentiment.label})
+    models = {"aspect_model": aspect.label, "sentiment_model": sentiment.label}
+    return ServedModel(pipeline, models, f"{aspect.name}+{sentiment.name}")
 
 
 def check_stages(loaded: LoadedModel, *, field: str, name: str, is_aspect: bool) -> None:

@@ -19,6 +19,7 @@ from absa_server.serving.batching.outbox import Outbox
 from absa_server.serving.batching.scheduler import Scheduler
 from absa_server.serving.model_slot import ModelSlot
 from absa_server.telemetry.batching import BatchMetrics
+from absa_server.telemetry.model_labels import ONE_MODEL
 from absa_server.types import Analysis, Record
 
 Answer = Analysis | InvalidRequest
@@ -56,6 +57,7 @@ class Service:
         metrics: BatchMetrics | None = None,
     ) -> None:
         self.slot = slot
+        self.streams = limits.streams
         self.pending_requests = 0
         self._limits = limits
         self.cache = cache
@@ -77,20 +79,23 @@ class Service:
         finally:
             self.pending_requests -= 1
 
-    async def predict(self, pipeline: Pipeline, records: Sequence[Record]) -> list[Answer]:
+    async def predict(self, pipeline: Pipeline, records: Sequence[Record], *, model: str = ONE_MODEL) -> list[Answer]:
         """One result a record, in order. A caller that is cancelled or too late leaves at most a batch a stream behind.
 
+        `model` is the name that the work is counted under.
         Raises `DeadlineExceeded`, `EngineFailed`, and `ModelNotReady` when the server stops.
         """
         answers: dict[int, Answer] = dict(self._known(pipeline, records))
         if len(answers) < len(records):
             async with self.deadline():
-                with self._job(pipeline, records, known=answers, every=False) as job:
+                with self._job(pipeline, records, known=answers, every=False, model=model) as job:
                     await job.news.wait()
                     answers.update(job.take())
         return [answers[index] for index in range(len(records))]
 
-    async def stream(self, pipeline: Pipeline, records: Sequence[Record]) -> AsyncGenerator[tuple[int, Answer]]:
+    async def stream(
+        self, pipeline: Pipeline, records: Sequence[Record], *, model: str = ONE_MODEL
+    ) -> AsyncGenerator[tuple[int, Answer]]:
         """The results as they come, each with the index of its record; raises what `predict` does.
 
         Close it (`aclosing`), inside a `deadline` of your own: time that a reader takes is not the server's.
@@ -98,7 +103,7 @@ class Service:
         known = self._known(pipeline, records)
         for found in known.items():
             yield found
-        with self._job(pipeline, records, known=known, every=True) as job:
+        with self._job(pipeline, records, known=known, every=True, model=model) as job:
             while not job.is_over:
                 await job.news.wait()
                 job.news.clear()
@@ -114,13 +119,14 @@ class Service:
 
     @contextmanager
     def _job(
-        self, pipeline: Pipeline, records: Sequence[Record], *, known: Mapping[int, Answer], every: bool
+        self, pipeline: Pipeline, records: Sequence[Record], *, known: Mapping[int, Answer], every: bool, model: str
     ) -> Iterator["_Work"]:
         """Hands the records that are not known to the scheduler; leaving the block ends what is left of them."""
         unknown = {index: records[index] for index in range(len(records)) if index not in known}
         news = asyncio.Event()
         chains = [pipeline.chain(record) for record in unknown.values()]
-        job = self._scheduler.submit(chains, wake=partial(self._own_outbox().send, news.set), every=every)
+        wake = partial(self._own_outbox().send, news.set)
+        job = self._scheduler.submit(chains, wake=wake, every=every, model=model)
 
         def keep(index: int, answer: Answer) -> None:
             if self.cache is not None and isinstance(answer, Analysis):

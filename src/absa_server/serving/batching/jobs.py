@@ -7,6 +7,7 @@ from typing import Any
 
 from absa_server.absa.chains import Rows, Steps
 from absa_server.serving.batching.row_queue import Entry
+from absa_server.telemetry.model_labels import ONE_MODEL
 from absa_server.types import FloatArray
 
 # Rows of one request that wait at a time; the rest of its records are not begun. Higher: rows of likelier length in a
@@ -22,9 +23,18 @@ class Job:
     """Changed only under the scheduler's lock, but for `take_finished`, which may be called from any thread."""
 
     def __init__(
-        self, chains: Sequence[Steps[Any]], *, arrived_s: float, wake: Callable[[], None], every: bool = False
+        self,
+        chains: Sequence[Steps[Any]],
+        *,
+        arrived_s: float,
+        wake: Callable[[], None],
+        every: bool = False,
+        model: str = ONE_MODEL,
     ) -> None:
-        """`wake` is called, in some thread, when the job is over; with `every`, also when results have come."""
+        """`wake` is called, in some thread, when the job is over; with `every`, also when results have come.
+
+        `model` is the name that its rows are counted under.
+        """
         self.unbegun = deque(Chain(self, index, steps) for index, steps in enumerate(chains))
         self.unfinished = len(chains)
         self.error: BaseException | None = None
@@ -33,6 +43,7 @@ class Job:
         self.entries: set[Entry] = set()
         self.wake = wake
         self.every = every
+        self.model = model
         self._arrived_s = arrived_s
         self._asked_tokens = 0
         self._finished: deque[tuple[int, Any]] = deque()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from absa_server.absa.tokenization import ModelInput
 from absa_server.serving.batching.grouping import similar_rows
+from absa_server.telemetry.model_labels import ONE_MODEL
 
 if TYPE_CHECKING:
     from absa_server.serving.batching.jobs import Chain
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 class Entry:
     """A row that is to be run once, and the places in chains where its logits are wanted.
 
-    `is_alone`: it was in a batch that failed, and is tried again by itself.
+    `is_alone`: it was in a batch that failed, and is tried again by itself. `model`: the name it is counted under.
     """
 
     row: ModelInput
@@ -27,6 +28,7 @@ class Entry:
     waiters: list[tuple["Chain", int]] = field(default_factory=list)
     is_waiting: bool = False
     is_alone: bool = False
+    model: str = ONE_MODEL
 
 
 class RowQueue:

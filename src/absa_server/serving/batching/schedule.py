@@ -194,7 +194,7 @@ class Schedule:
             due_s = chain.job.due_s(len(row))
             entry = model.wanted.get(identity)
             if entry is None:
-                entry = model.wanted[identity] = Entry(row, identity, due_s, now_s)
+                entry = model.wanted[identity] = Entry(row, identity, due_s, now_s, model=chain.job.model)
                 model.queue.add(entry)
             else:
                 self._deduplicated_rows += 1

@@ -14,6 +14,7 @@ from absa_server.errors import AbsaError, EngineFailed, ModelNotReady
 from absa_server.serving.batching.jobs import Job
 from absa_server.serving.batching.schedule import Batch, Schedule, Stepping, Work
 from absa_server.telemetry.batching import BatchMetrics
+from absa_server.telemetry.model_labels import ONE_MODEL
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +46,20 @@ class Scheduler:
         self._idle = 0
         self._is_closing = self._is_closed = False
 
-    def submit(self, chains: Sequence[Steps[Any]], *, wake: Callable[[], None], every: bool = False) -> Job:
+    def submit(
+        self,
+        chains: Sequence[Steps[Any]],
+        *,
+        wake: Callable[[], None],
+        every: bool = False,
+        model: str = ONE_MODEL,
+    ) -> Job:
         """The job that runs `chains`, begun in a thread; takes the same time whatever the length of their texts.
 
-        `wake` is called in a thread when the job is over, and with `every` whenever results have come. Raises
-        `ModelNotReady` after `close`.
+        `wake` is called in a thread when the job is over, and with `every` whenever results have come. `model` is the
+        name that its batches are counted under. Raises `ModelNotReady` after `close`.
         """
-        job = Job(chains, arrived_s=self._clock(), wake=wake, every=every)
+        job = Job(chains, arrived_s=self._clock(), wake=wake, every=every, model=model)
         with self._lock:
             if self._is_closing:
                 raise _stopping()
@@ -155,6 +163,7 @@ class Scheduler:
                 wait_s=begin_s - min(entry.queued_s for entry in work.entries),
                 inference_s=self._clock() - begin_s,
                 is_failed=work.error is not None,
+                model=work.entries[0].model,
             )
 
     def _fail_all(self, error: AbsaError) -> None:

@@ -1,12 +1,46 @@
-"""What caches and loader count, as metrics. Knows their figures, not how they come about."""
+"""What the parts of serving count, as metrics. Knows their figures, not how they come about."""
 
 from collections.abc import Callable
 
 from absa_server.serving.cache_disk import CacheDisk
 from absa_server.serving.loading import LoadedModel
+from absa_server.serving.model_slot import ModelSlot
+from absa_server.serving.registry import Registry
+from absa_server.serving.results.bucket import ResultsBucket
+from absa_server.serving.service import Service
 from absa_server.telemetry.prometheus import Metrics
 from model_loader import Loader, MemoryCache
 from model_loader.cache_stats import DiskStats, LoaderStats, MemoryStats
+
+
+def watch_service(metrics: Metrics, service: Service, is_ready: Callable[[], bool]) -> None:
+    """Gauges of state that others hold."""
+    slot = service.slot
+    metrics.watch("absa_model_ready", "1 when a request could be answered, else 0", lambda: float(is_ready()))
+    metrics.watch(
+        "absa_model_resident_bytes",
+        "Bytes of the loaded weights",
+        lambda: float(slot.model.resident_bytes if slot.model else 0),
+    )
+    metrics.watch(
+        "absa_model_torch_networks",
+        "Networks of the loaded model that run on torch; unless ABSA_ENGINE=torch: because they could not be converted",
+        lambda: float(slot.model.engines.count("torch") if slot.model else 0),
+    )
+    metrics.watch("absa_requests_pending", "Requests waiting or worked on", lambda: float(service.pending_requests))
+    if (cache := service.cache) is not None:
+        metrics.watch("absa_result_cache_bytes", "Bytes of kept analyses", lambda: float(cache.currsize_bytes))
+        metrics.watch_count("absa_result_cache_hits", "Texts answered from kept analyses", lambda: float(cache.hits))
+        metrics.watch_count("absa_result_cache_misses", "Texts not found among them", lambda: float(cache.misses))
+
+
+def watch_results(metrics: Metrics, bucket: ResultsBucket) -> None:
+    """Answers that are kept: `absa_results_…`."""
+    metrics.watch_count("absa_results_written", "Answers of texts put into S3", lambda: bucket.counts.lines)
+    metrics.watch_count("absa_results_dropped", "Answers sent and not kept", lambda: bucket.writer.dropped)
+    metrics.watch_count("absa_results_upload_failures", "Uploads that failed", lambda: bucket.counts.failures)
+    metrics.watch("absa_results_pending", "Answers in the spool, not yet in S3", lambda: bucket.spool.pending_lines)
+    metrics.watch("absa_results_pending_bytes", "Bytes of the spool", lambda: bucket.spool.pending_bytes)
 
 
 def watch_memory(metrics: Metrics, memory: MemoryCache[LoadedModel]) -> None:
@@ -40,6 +74,18 @@ def watch_memory(metrics: Metrics, memory: MemoryCache[LoadedModel]) -> None:
         "Bytes by which this process became smaller in all unloads together",
         lambda now: now.reclaimed_bytes,
     )
+
+
+def watch_registry(metrics: Metrics, registry: Registry) -> None:
+    """What the platform alone decides of models in memory."""
+    metrics.watch_count("absa_models_unloads", "Models that the platform unloaded", lambda: float(registry.unloads))
+
+
+def watch_slot(metrics: Metrics, slot: ModelSlot) -> None:
+    """The one model, by the names that several have."""
+    metrics.watch("absa_models_loaded", "Models in memory", lambda: float(slot.model is not None))
+    metrics.watch_count("absa_models_loads", "Loads that succeeded", lambda: float(slot.loads))
+    metrics.watch_count("absa_models_load_seconds", "Seconds spent in loads", lambda: slot.load_seconds)
 
 
 def watch_disk(metrics: Metrics, disk: CacheDisk) -> None:
