@@ -23,13 +23,15 @@ FloatArray = npt.NDArray[np.float32]
 class Parameters:
     """What a caller may ask for, next to the texts.
 
-    `return_text` is None where the caller did not say: then the kind of artifact decides.
+    `return_text` is None where the caller did not say: then the kind of artifact decides. `stream`, of any record, is
+    for the whole answer.
     """
 
     mode: Mode = "chain"
     min_score: float = 0.0
     offsets: OffsetUnit = "codepoint"
     return_text: bool | None = None
+    stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)

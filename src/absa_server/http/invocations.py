@@ -21,13 +21,14 @@ from absa_server.errors import InvalidRequest
 from absa_server.http.body import ended_by_disconnect, read_body
 from absa_server.http.kept_results import KeptResults, Occasion
 from absa_server.http.limits import Limits
-from absa_server.http.media_types import default_type, negotiate, request_type
+from absa_server.http.media_types import default_type, negotiate, negotiate_lines, request_type
 from absa_server.http.middleware import inference_id_of, request_id_of
 from absa_server.http.offloaded_parsing import OFFLOAD_BYTES, ParserProcess
-from absa_server.http.parameters import CUSTOM_ATTRIBUTES
+from absa_server.http.parameters import CUSTOM_ATTRIBUTES, asks_to_stream
 from absa_server.http.rendering import Result, render
 from absa_server.http.requests import ParsedRequest, parse_request
 from absa_server.http.stage_times import StageTimes
+from absa_server.http.streaming import Streaming
 from absa_server.serving.service import Service
 from absa_server.telemetry.prometheus import Metrics
 from absa_server.types import Analysis, Record
@@ -59,6 +60,7 @@ class Invocations:
         self._service = service
         self._metrics = metrics
         self._options = options
+        self._streaming = Streaming(service, metrics, kept, stall_s=options.request_timeout_s)
         self._parser = ParserProcess()
         # One thread: the child process parses one body at a time. Answers do not wait for bodies.
         self._parse_thread = ThreadPoolExecutor(1, thread_name_prefix="parse")
@@ -69,6 +71,7 @@ class Invocations:
         content_type = request.headers.get("content-type")
         default = default_type(self._options.default_accept, request_type(content_type))
         media_type = negotiate(request.headers.get("accept"), default)
+        attributes = request.headers.get(CUSTOM_ATTRIBUTES)
         times = StageTimes()
         with self._service.permit():
             pipeline = pipeline or self._service.slot.require().pipeline
@@ -76,16 +79,33 @@ class Invocations:
                 body = await read_body(request, max_bytes=self._options.max_payload_bytes)
                 times.end("read")
                 async with ended_by_disconnect(request):
-                    parsed = await self._parse(body, content_type, request.headers.get(CUSTOM_ATTRIBUTES))
+                    parsed = await self._parse(body, content_type, attributes)
                     times.end("parse")
-                    results = await self._results(pipeline, parsed)
-                    times.end("predict")
-                    content = await self._write(results, parsed, media_type, pipeline)
-                    times.end("write")
-                    if self._kept is not None and not _is_first_half(pipeline, parsed):
-                        await self._kept.keep(results, parsed, _occasion(request, times))
-                        times.end("keep")
-        return Response(content, media_type=media_type, headers={"Server-Timing": times.header()})
+                    if not self._is_stream(parsed, attributes):
+                        results = await self._results(pipeline, parsed)
+                        times.end("predict")
+                        content = await self._write(results, parsed, media_type, pipeline)
+                        times.end("write")
+                        if self._kept is not None and not _is_first_half(pipeline, parsed):
+                            await self._kept.keep(results, parsed, _occasion(request, times.total_s))
+                            times.end("keep")
+                        return Response(content, media_type=media_type, headers={"Server-Timing": times.header()})
+            # Outside of the deadline, which is not for the time that a reader takes; inside of the permit.
+            return await self._streaming.answer(
+                request,
+                pipeline,
+                parsed,
+                media_type=negotiate_lines(request.headers.get("accept")),
+                times=times,
+                occasion=None if _is_first_half(pipeline, parsed) else lambda: _occasion(request, times.elapsed_s),
+            )
+
+    def _is_stream(self, parsed: ParsedRequest, attributes: str | None) -> bool:
+        """Whether the answer is to be streamed. In batch transform never: nobody reads before the end."""
+        if self._options.is_batch:
+            return False
+        asked = (record.parameters.stream for record in parsed.records if isinstance(record, Record))
+        return parsed.parameters.stream or asks_to_stream(attributes) or any(asked)
 
     async def _parse(self, body: list[bytes], content_type: str | None, attributes: str | None) -> ParsedRequest:
         limits, is_batch = self._options.limits, self._options.is_batch
@@ -154,8 +174,7 @@ def _is_first_half(pipeline: Pipeline, parsed: ParsedRequest) -> bool:
     return pipeline.is_aspect_only and parsed.parameters.mode == "chain"
 
 
-def _occasion(request: Request, times: StageTimes) -> Occasion:
-    seconds = times.total_s
+def _occasion(request: Request, seconds: float) -> Occasion:
     return Occasion(
         request_id_of(request.scope), inference_id_of(request.scope), time.time() - seconds, seconds, models={}
     )

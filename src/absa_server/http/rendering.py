@@ -51,6 +51,16 @@ def render(
     return parts[0] if media_type == JSON else b"".join(part + b"\n" for part in parts)
 
 
+def render_line(
+    result: Result, record: Record | RecordError, *, text_by_default: bool, repeat_parameters: bool
+) -> bytes:
+    """One record's line of JSON Lines, its end included; see `render`."""
+    fields = result_fields(
+        result, record, DEFAULTS, text_by_default=text_by_default, repeat_parameters=repeat_parameters
+    )
+    return orjson.dumps(fields) + b"\n"
+
+
 def _list(parts: Sequence[bytes], parameters: dict[str, object]) -> bytes:
     """The results in one object, joined at once: copying megabytes holds the lock, but for `join`, which frees it."""
     separated = [piece for part in parts for piece in (b",", part)][1:]

@@ -57,6 +57,7 @@ _PARAMETERS = {
         "min_score": {"type": "number", "minimum": 0, "maximum": 1, "default": 0},
         "offsets": {"enum": ["codepoint", "utf16"], "default": "codepoint"},
         "return_text": {"type": "boolean"},
+        "stream": {"type": "boolean", "default": False},
     },
 }
 _ASPECT = {

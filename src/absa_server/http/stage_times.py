@@ -23,6 +23,11 @@ class StageTimes:
         """Seconds from the beginning to the last stage's end."""
         return self._last - self._started
 
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds from the beginning until now."""
+        return self._clock() - self._started
+
     def header(self) -> str:
         """`read;dur=0.1, parse;dur=0.2`, in milliseconds."""
         return ", ".join(f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in self._laps)
