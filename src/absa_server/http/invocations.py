@@ -6,6 +6,7 @@ rendered in a thread, because `/ping` is answered by the same loop.
 
 import asyncio
 import math
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -18,20 +19,21 @@ from starlette.responses import Response
 
 from absa_server.absa.pipeline import Pipeline
 from absa_server.errors import InvalidRequest
-from absa_server.http.body import ended_by_disconnect, read_body
+from absa_server.http.body import check_encoding, ended_by_disconnect, read_body
 from absa_server.http.kept_results import KeptResults, Occasion
 from absa_server.http.limits import Limits
+from absa_server.http.line_batches import Portions, answer_lines, is_endless
 from absa_server.http.media_types import default_type, negotiate, negotiate_lines, request_type
 from absa_server.http.middleware import inference_id_of, request_id_of
 from absa_server.http.offloaded_parsing import OFFLOAD_BYTES, ParserProcess
-from absa_server.http.parameters import CUSTOM_ATTRIBUTES, asks_to_stream
+from absa_server.http.parameters import CUSTOM_ATTRIBUTES, asks_to_stream, parse_custom_attributes
 from absa_server.http.rendering import Result, render
 from absa_server.http.requests import ParsedRequest, parse_request
 from absa_server.http.stage_times import StageTimes
 from absa_server.http.streaming import Streaming
 from absa_server.serving.service import Service
 from absa_server.telemetry.prometheus import Metrics
-from absa_server.types import Analysis, Record
+from absa_server.types import Analysis, Parameters, Record
 
 # Answers up to this size are written on the event loop, in about a millisecond; the way to a thread costs a tenth.
 _INLINE_CHARS = 100_000
@@ -47,6 +49,11 @@ class InvocationOptions:
     default_accept: str | None
     request_timeout_s: float
     is_batch: bool = False
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether a body may be of any size."""
+        return self.max_payload_bytes == sys.maxsize
 
 
 class Invocations:
@@ -69,12 +76,16 @@ class Invocations:
     async def answer(self, request: Request, pipeline: Pipeline | None = None) -> Response:
         """The analyses of the request's texts by `pipeline`, else the one model, in the type that Accept asks for."""
         content_type = request.headers.get("content-type")
-        default = default_type(self._options.default_accept, request_type(content_type))
+        default = default_type(
+            self._options.default_accept, request_type(content_type), is_batch=self._options.is_batch
+        )
         media_type = negotiate(request.headers.get("accept"), default)
         attributes = request.headers.get(CUSTOM_ATTRIBUTES)
         times = StageTimes()
         with self._service.permit():
             pipeline = pipeline or self._service.slot.require().pipeline
+            if self._is_endless(request, media_type):
+                return await self._answer_lines(request, pipeline, media_type=media_type, times=times)
             async with self._service.deadline():
                 body = await read_body(request, max_bytes=self._options.max_payload_bytes)
                 times.end("read")
@@ -86,7 +97,7 @@ class Invocations:
                         times.end("predict")
                         content = await self._write(results, parsed, media_type, pipeline)
                         times.end("write")
-                        if self._kept is not None and not _is_first_half(pipeline, parsed):
+                        if self._kept is not None and not _is_first_half(pipeline, parsed.parameters):
                             await self._kept.keep(results, parsed, _occasion(request, times.total_s))
                             times.end("keep")
                         return Response(content, media_type=media_type, headers={"Server-Timing": times.header()})
@@ -97,8 +108,44 @@ class Invocations:
                 parsed,
                 media_type=negotiate_lines(request.headers.get("accept")),
                 times=times,
-                occasion=None if _is_first_half(pipeline, parsed) else lambda: _occasion(request, times.elapsed_s),
+                occasion=None
+                if _is_first_half(pipeline, parsed.parameters)
+                else lambda: _occasion(request, times.elapsed_s),
             )
+
+    def _is_endless(self, request: Request, media_type: str) -> bool:
+        """Whether the body may be larger than what is held of it: a batch transform job's with MaxPayloadInMB 0."""
+        return self._options.is_batch and self._options.is_unlimited and is_endless(request, media_type)
+
+    async def _answer_lines(
+        self, request: Request, pipeline: Pipeline, *, media_type: str, times: StageTimes
+    ) -> Response:
+        content_type, attributes = request.headers.get("content-type"), request.headers.get(CUSTOM_ATTRIBUTES)
+        check_encoding(request)
+        kept = None if _is_first_half(pipeline, parse_custom_attributes(attributes)) else self._kept
+
+        async def parse(lines: list[bytes], first_line: int) -> ParsedRequest:
+            self._options.limits.check_records(first_line + len(lines) - 1, path="body")
+            return await self._parse([b"\n".join(lines) + b"\n"], content_type, attributes, first_line=first_line)
+
+        async def keep(results: list[Result], parsed: ParsedRequest, before: int) -> None:
+            if kept is not None:
+                await kept.keep(results, parsed, _occasion(request, times.elapsed_s), first=before)
+
+        portions = Portions(
+            parse=parse,
+            predict=lambda parsed: self._results(pipeline, parsed),
+            write=lambda results, parsed: self._write(results, parsed, media_type, pipeline),
+            keep=None if kept is None else keep,
+        )
+        return await answer_lines(
+            request,
+            portions,
+            media_type=media_type,
+            times=times,
+            stall_s=self._options.request_timeout_s,
+            deadline=self._service.deadline,
+        )
 
     def _is_stream(self, parsed: ParsedRequest, attributes: str | None) -> bool:
         """Whether the answer is to be streamed. In batch transform never: nobody reads before the end."""
@@ -107,13 +154,20 @@ class Invocations:
         asked = (record.parameters.stream for record in parsed.records if isinstance(record, Record))
         return parsed.parameters.stream or asks_to_stream(attributes) or any(asked)
 
-    async def _parse(self, body: list[bytes], content_type: str | None, attributes: str | None) -> ParsedRequest:
+    async def _parse(
+        self, body: list[bytes], content_type: str | None, attributes: str | None, *, first_line: int = 1
+    ) -> ParsedRequest:
         limits, is_batch = self._options.limits, self._options.is_batch
         timeout_s = self._options.request_timeout_s
         if sum(map(len, body)) <= OFFLOAD_BYTES:
             whole = b"".join(body)
             return parse_request(
-                whole, content_type=content_type, custom_attributes=attributes, limits=limits, is_batch=is_batch
+                whole,
+                content_type=content_type,
+                custom_attributes=attributes,
+                limits=limits,
+                is_batch=is_batch,
+                first_line=first_line,
             )
         parse = partial(
             self._parser.parse,
@@ -122,6 +176,7 @@ class Invocations:
             custom_attributes=attributes,
             limits=limits,
             is_batch=is_batch,
+            first_line=first_line,
             timeout_s=None if math.isinf(timeout_s) else timeout_s,
         )
         return await asyncio.get_running_loop().run_in_executor(self._parse_thread, parse)
@@ -169,9 +224,9 @@ class Invocations:
         self._renderer.shutdown(wait=True, cancel_futures=True)
 
 
-def _is_first_half(pipeline: Pipeline, parsed: ParsedRequest) -> bool:
+def _is_first_half(pipeline: Pipeline, parameters: Parameters) -> bool:
     """Whether another container goes on with this answer: in a pipeline only the last one keeps it."""
-    return pipeline.is_aspect_only and parsed.parameters.mode == "chain"
+    return pipeline.is_aspect_only and parameters.mode == "chain"
 
 
 def _occasion(request: Request, seconds: float) -> Occasion:

@@ -36,9 +36,11 @@ class KeptResults:
     writer: SpoolWriter
     with_text: bool
 
-    async def keep(self, results: Sequence[Result], request: ParsedRequest, occasion: Occasion) -> None:
+    async def keep(
+        self, results: Sequence[Result], request: ParsedRequest, occasion: Occasion, *, first: int = 0
+    ) -> None:
         """Returns when the answer is in the spool. Raises `ResultsUnavailable` where it must be and cannot."""
-        await self.writer.keep(kept_lines(results, request, occasion, with_text=self.with_text))
+        await self.writer.keep(kept_lines(results, request, occasion, with_text=self.with_text, first=first))
 
     async def keep_one(self, number: int, result: Result, record: Record | RecordError, occasion: Occasion) -> None:
         """As `keep`, for one record of a streamed answer; `number` counts it from 0."""
@@ -46,12 +48,12 @@ class KeptResults:
 
 
 def kept_lines(
-    results: Sequence[Result], request: ParsedRequest, occasion: Occasion, *, with_text: bool
+    results: Sequence[Result], request: ParsedRequest, occasion: Occasion, *, with_text: bool, first: int = 0
 ) -> list[bytes]:
-    """A line for each of the request's records, in their order; `record` counts them from 0."""
+    """A line for each of the request's records, in their order; `record` counts them from `first`."""
     head = _head(occasion)
     pairs = zip(results, request.records, strict=True)
-    return [_line(number, *pair, head, with_text=with_text) for number, pair in enumerate(pairs)]
+    return [_line(number, *pair, head, with_text=with_text) for number, pair in enumerate(pairs, start=first)]
 
 
 def _head(occasion: Occasion) -> dict[str, object]:

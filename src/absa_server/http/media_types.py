@@ -84,14 +84,17 @@ def request_type(content_type: str | None) -> str:
     return _READ[media_type.type]
 
 
-def default_type(configured: str | None, request_type: str) -> str:
+def default_type(configured: str | None, request_type: str, *, is_batch: bool = False) -> str:
     """What an answer is written as where Accept leaves it open.
 
     `configured` is SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT. Without it lines are answered by lines, because a batch
-    transform job joins input and output line by line, and everything else by JSON.
+    transform job joins input and output line by line, and everything else by JSON; in such a job (`is_batch`) CSV is
+    answered by CSV for the same reason.
     """
     if configured is not None and configured.strip():
         return configured.strip().lower()
+    if is_batch and request_type == CSV:
+        return CSV
     return JSON_LINES if request_type == JSON_LINES else JSON
 
 

@@ -50,7 +50,7 @@ class LineSender:
         self._stall_s = stall_s
 
     async def begin(self, times: StageTimes) -> None:
-        """The status 200, and how long it took."""
+        """Sends the status 200, and how long it took."""
         self.has_begun = True
         named = [("content-type", self._media_type), ("server-timing", times.header())]
         headers = [(name.encode(), value.encode()) for name, value in named]
