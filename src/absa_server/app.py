@@ -1,12 +1,14 @@
 """The one composition root: settings in, application out. Nothing else reads the settings or knows all the parts."""
 
 import logging.config
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 from fastapi import FastAPI
 
+from absa_server.absa.pipeline import Pipeline
 from absa_server.engines.conversion import ConversionLimits
 from absa_server.engines.cores import available_cores
 from absa_server.engines.factory import EngineChoice
@@ -17,9 +19,10 @@ from absa_server.http.limits import Limits
 from absa_server.http.middleware import RequestMiddleware
 from absa_server.http.model_routes import create_model_router
 from absa_server.http.routes import create_router
+from absa_server.http.user_model import PipelineModel
 from absa_server.serving.answer_cache import AnswerCache
 from absa_server.serving.engine_cache import EngineCache
-from absa_server.serving.loading import EngineOptions, load_model
+from absa_server.serving.loading import EngineOptions, LoadedModel, load_model
 from absa_server.serving.model_memory import create_model_memory
 from absa_server.serving.model_names import ModelNames, names_file_of_this_server
 from absa_server.serving.model_slot import ModelSlot
@@ -37,12 +40,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or read_settings()
     logging.config.dictConfig(logging_config(settings.log_level))
     metrics = Metrics()
-    slot = ModelSlot(None if settings.multi_model else partial(load_model, settings.model_dir, _engine(settings)))
+
+    def as_callable(pipeline: Pipeline) -> Callable[..., object]:
+        """What an artifact's own code is given of its models."""
+        return PipelineModel(pipeline, _limits(settings), service.predict_in_thread)
+
+    load = partial(load_model, options=_engine(settings), as_callable=as_callable if settings.user_code else None)
+    slot = ModelSlot(None if settings.multi_model else partial(load, settings.model_dir))
     service = Service(slot, _service_limits(settings), cache=_cache(settings), metrics=BatchMetrics(metrics))
     bucket = _results_bucket(settings)
     kept = KeptResults(bucket.writer, with_text=settings.results_input == "text") if bucket else None
     invocations = Invocations(service, metrics, _invocation_options(settings), kept=kept)
-    registry = _registry(settings) if settings.multi_model else None
+    registry = _registry(settings, load) if settings.multi_model else None
     _watch(metrics, service)
     if bucket is not None:
         _watch_results(metrics, bucket)
@@ -77,9 +86,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _registry(settings: Settings) -> Registry:
+def _registry(settings: Settings, load: Callable[[Path], LoadedModel]) -> Registry:
     memory = create_model_memory(settings.memory_budget_mb, settings.load_threads)
-    load = partial(load_model, options=_engine(settings))
     return Registry(memory, load, ModelNames(names_file_of_this_server()))
 
 
@@ -123,12 +131,17 @@ def _service_limits(settings: Settings) -> ServiceLimits:
 
 def _invocation_options(settings: Settings) -> InvocationOptions:
     return InvocationOptions(
-        Limits(settings.record_limit, settings.max_text_chars, settings.max_aspects),
+        _limits(settings),
         settings.max_payload_bytes,
         settings.default_accept,
         settings.deadline_s,
         is_batch=settings.is_batch,
+        user_threads=_streams(settings),
     )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(settings.record_limit, settings.max_text_chars, settings.max_aspects)
 
 
 def _watch(metrics: Metrics, service: Service) -> None:

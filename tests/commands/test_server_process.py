@@ -46,6 +46,7 @@ BAD = {
     "ABSA_RESULTS_SPOOL_MB": ["0"],
     "ABSA_RESULTS_REQUIRED": ["maybe"],
     "ABSA_RESULTS_INPUT": ["summary"],
+    "ABSA_USER_CODE": ["maybe"],
     "ABSA_MEMORY_BUDGET_MB": ["-1"],
     "ABSA_LOAD_THREADS": ["0", "65"],
 }
@@ -70,6 +71,7 @@ LOWEST = {
     "ABSA_ENGINE": "torch",
     "SAGEMAKER_BATCH": "true",
     "ABSA_RESULTS_SPOOL_MB": "1",
+    "ABSA_USER_CODE": "true",
     "ABSA_MEMORY_BUDGET_MB": "0",
     "ABSA_LOAD_THREADS": "1",
 }

@@ -31,9 +31,11 @@ from absa_server.http.rendering import Result, render
 from absa_server.http.requests import ParsedRequest, parse_request
 from absa_server.http.stage_times import StageTimes
 from absa_server.http.streaming import Streaming
+from absa_server.http.user_invocations import UserInvocations
 from absa_server.serving.service import Service
 from absa_server.telemetry.prometheus import Metrics
 from absa_server.types import Analysis, Parameters, Record
+from absa_server.user_code.loaded import UserCode
 
 # Answers up to this size are written on the event loop, in about a millisecond; the way to a thread costs a tenth.
 _INLINE_CHARS = 100_000
@@ -49,6 +51,7 @@ class InvocationOptions:
     default_accept: str | None
     request_timeout_s: float
     is_batch: bool = False
+    user_threads: int = 1
 
     @property
     def is_unlimited(self) -> bool:
@@ -68,13 +71,30 @@ class Invocations:
         self._metrics = metrics
         self._options = options
         self._streaming = Streaming(service, metrics, kept, stall_s=options.request_timeout_s)
+        self._user = UserInvocations(
+            service,
+            limits=options.limits,
+            max_payload_bytes=options.max_payload_bytes,
+            default_accept=options.default_accept,
+            is_batch=options.is_batch,
+            threads=options.user_threads,
+        )
         self._parser = ParserProcess()
         # One thread: the child process parses one body at a time. Answers do not wait for bodies.
         self._parse_thread = ThreadPoolExecutor(1, thread_name_prefix="parse")
         self._renderer = ThreadPoolExecutor(1, thread_name_prefix="render")
 
-    async def answer(self, request: Request, pipeline: Pipeline | None = None) -> Response:
-        """The analyses of the request's texts by `pipeline`, else the one model, in the type that Accept asks for."""
+    async def answer(
+        self, request: Request, pipeline: Pipeline | None = None, *, code: UserCode | None = None
+    ) -> Response:
+        """The analyses of the request's texts by `pipeline`, else the one model, in the type that Accept asks for.
+
+        `code`, else the one model's own, answers instead of the pipeline.
+        """
+        if pipeline is None and (model := self._service.slot.model) is not None:
+            code = model.code
+        if code is not None:
+            return await self._user.answer(request, code)
         content_type = request.headers.get("content-type")
         default = default_type(
             self._options.default_accept, request_type(content_type), is_batch=self._options.is_batch

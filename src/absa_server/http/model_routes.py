@@ -53,7 +53,7 @@ def create_model_router(registry: Registry, invocations: Invocations) -> APIRout
     @router.post("/models/{name}/invoke", response_class=Response, summary="Analyse texts with one model")
     async def invoke_model(name: str, request: Request) -> Response:
         async with registry.use(name) as model:
-            return await invocations.answer(request, model.pipeline)
+            return await invocations.answer(request, model.pipeline, code=model.code)
 
     return router
 

@@ -4,8 +4,10 @@ Knows no HTTP. The analysis itself is the pipeline's, its order the scheduler's.
 """
 
 import asyncio
+import math
 import os
 import sys
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -83,6 +85,21 @@ class Service:
                     answers.update(job.take())
                     job.raise_failure()
         return [answers[index] for index in range(len(records))]
+
+    def predict_in_thread(self, pipeline: Pipeline, records: Sequence[Record]) -> list[Answer]:
+        """As `predict`, for a caller in a thread of its own, which waits: its rows share batches with all others."""
+        done = threading.Event()
+        job = self._scheduler.submit([pipeline.chain(record) for record in records], wake=done.set)
+        limit_s = self._limits.request_timeout_s
+        try:
+            if not done.wait(None if math.isinf(limit_s) else limit_s):
+                raise self._too_late()
+            if job.error is not None:
+                raise job.error
+            answers = dict(job.take_finished())
+            return [answers[index] for index in range(len(records))]
+        finally:
+            self._scheduler.abandon(job)
 
     async def stream(self, pipeline: Pipeline, records: Sequence[Record]) -> AsyncGenerator[tuple[int, Answer]]:
         """The results as they come, each with the index of its record; then raises what `predict` does.
