@@ -87,6 +87,10 @@ drill-instances: $(INSTALLED_DEV) $(DEMO)  ## end instances under load, count lo
 
 drill-transform: $(INSTALLED_DEV) $(DEMO)  ## batch transform of 10,000 lines, 50 of them broken (MODELS= TEXTS=)
 	$(BIN)/python -m tests.drills.transform --models $(MODELS) --texts $(TEXTS)
+
+drill-results: $(INSTALLED_DEV) $(DEMO)  ## 20,000 answers kept in S3, which stands still, by a server that is killed (MODELS= TEXTS= AWS_…)
+	$(BIN)/python -m tests.drills.results --models $(MODELS) --texts $(TEXTS)
+
 drill-batching: $(INSTALLED_DEV)  ## run 10,000 random interleavings of requests, streams and failures
 	$(BIN)/python -m tests.serving.batching.interleavings
 

@@ -1,6 +1,8 @@
 """The drills of the local platform in small: the same code on tiny models for seconds, without the figures."""
 
-from tests.drills import instances, sagemaker, transform
+import pytest
+
+from tests.drills import instances, results, sagemaker, transform
 
 TEXTS = ["The food was great, but the service was slow.", "Never again.", "I love the screen of the laptop."] * 4
 
@@ -26,4 +28,17 @@ def test_transform_drill_in_small(tiny_models, tmp_path):
     assert len(set(transform.BROKEN)) == 50
     outcome = transform.drill(tiny_models, TEXTS, tmp_path, count=200, threads="1")
     assert (outcome.lines_out, outcome.errors) == (200, outcome.broken)
+    assert outcome.is_right
+
+
+@pytest.mark.usefixtures("s3")
+def test_results_drill_in_small(tiny_models, tmp_path):
+    """S3 stands still when a killed server comes back: every acknowledged answer is there once, none was dropped."""
+    one = {"OMP_NUM_THREADS": "1"}
+    outcome = results.drill(
+        tiny_models, TEXTS, tmp_path, count=300, clients=2, pause_s=0.5, is_paused_at_restart=True, environment=one
+    )
+    assert outcome.acknowledged >= 300
+    assert outcome.requests_paused > 0
+    assert (outcome.missing, outcome.doubled, outcome.dropped) == (0, 0, 0)
     assert outcome.is_right
