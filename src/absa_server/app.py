@@ -13,6 +13,7 @@ from absa_server.engines.conversion import ConversionLimits
 from absa_server.engines.cores import available_cores
 from absa_server.engines.factory import EngineChoice
 from absa_server.http.error_handlers import add_error_handlers
+from absa_server.http.execution_parameters import ExecutionParameters
 from absa_server.http.invocations import InvocationOptions, Invocations
 from absa_server.http.kept_results import KeptResults
 from absa_server.http.limits import Limits
@@ -75,8 +76,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             invocations,
             slot,
             metrics,
-            max_payload_mb=settings.max_payload_bytes // (1024 * 1024),
-            streams=_streams(settings),
+            ExecutionParameters(
+                service, max_payload_mb=settings.max_payload_bytes // (1024 * 1024), streams=_streams(settings)
+            ),
         )
     )
     if registry is not None:
