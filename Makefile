@@ -100,6 +100,10 @@ drill-image: $(INSTALLED) $(DEMO)  ## smoke-test the image as root, as uid 10001
 	$(BIN)/absa smoke --image $(IMAGE) --model-dir $(DEMO) --user 10001
 	$(BIN)/absa smoke --image $(IMAGE) --model-dir $(DEMO) --read-only
 
+drill-containers: $(INSTALLED_DEV) $(DEMO)  ## a pipeline of two containers of the image behind local-sagemaker (MODELS=)
+	@$(call require_docker)
+	$(BIN)/python -m tests.drills.containers --image $(IMAGE) --models $(MODELS)
+
 # More arguments for `absa bench`.
 BENCH_ARGS ?=
 bench: $(INSTALLED_DEV) $(DEMO)  ## measure a server and find its knee (MODELS= TEXTS= BENCH_ARGS=)

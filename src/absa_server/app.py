@@ -113,7 +113,8 @@ def _engine(settings: Settings) -> EngineOptions:
         limits=ConversionLimits(settings.compile_memory_mb, settings.compile_timeout_s),
         cache=EngineCache(settings.cache_dir),
     )
-    return EngineOptions(choice, settings.batch_tokens, settings.max_aspects)
+    is_kept = settings.results_s3_uri is not None
+    return EngineOptions(choice, settings.batch_tokens, settings.max_aspects, names_models=is_kept)
 
 
 def _results_bucket(settings: Settings) -> ResultsBucket | None:

@@ -62,7 +62,7 @@ def test_capacity_is_measured_once_for_all_who_ask(loaded, engine, eventually):
         first, *others = await asyncio.gather(*(parameters.read() for _ in range(5)))
         passes = engine.passes
         assert passes > 0
-        assert all(other == first == await parameters.read() for other in others)
+        assert [*others, await parameters.read()] == [first] * 5
         assert engine.passes == passes
         service.close()
 

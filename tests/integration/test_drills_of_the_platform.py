@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.drills import instances, results, sagemaker, transform
+from tests.drills import containers, instances, results, sagemaker, transform
+from tests.drills.platform import images
 
 TEXTS = ["The food was great, but the service was slow.", "Never again.", "I love the screen of the laptop."] * 4
 
@@ -42,3 +43,11 @@ def test_results_drill_in_small(tiny_models, tmp_path):
     assert outcome.requests_paused > 0
     assert (outcome.missing, outcome.doubled, outcome.dropped) == (0, 0, 0)
     assert outcome.is_right
+
+
+def test_containers_drill_with_processes(tiny_models, tmp_path):
+    """The drill that .ci/run does with the image, here with processes of the same server."""
+    row, comparison = containers.drill(images("1")["absa"], tiny_models, tmp_path)
+    assert row.is_right
+    assert comparison.different == 0
+    assert comparison.largest_difference <= sagemaker.TOLERANCE

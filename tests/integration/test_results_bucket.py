@@ -50,6 +50,10 @@ def test_answers_are_in_the_bucket_after_sigterm(start_server: StartServer, tiny
     assert (first["inference_id"], first["id"], first["aspects"]) == ("order-1", 7, single.json()["aspects"])
     assert first["input_sha256"] == hashlib.sha256(TEXT.encode()).hexdigest()
     assert "text" not in first
+    assert {role: digest.partition(":")[0] for role, digest in first["models"].items()} == {
+        "aspect": "sha256",
+        "sentiment": "sha256",
+    }
     assert lines[several.headers["x-request-id"], 1]["error"]["code"] == 400
     assert list(tmp_path.iterdir()) == []
 

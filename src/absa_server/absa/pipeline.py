@@ -1,6 +1,6 @@
 """The chain: texts to aspects to polarities, for any mix of records, in input order. Knows no HTTP and no engine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
@@ -21,7 +21,7 @@ class Pipeline:
 
     A joint tagger is a whole pipeline by itself: its aspects leave stage one rated, and as `rater` it also rates the
     given ones. `max_aspects` bounds the occurrences of a text's given aspects. `version` tells the answers of this
-    pipeline from those of any other.
+    pipeline from those of any other. `models` names what answers, role to content, as far as its loader looked.
     """
 
     aspect: AspectStage | None
@@ -29,6 +29,7 @@ class Pipeline:
     output: OutputSection
     max_aspects: int = 100
     version: str = field(default_factory=lambda: uuid4().hex)
+    models: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_aspect_only(self) -> bool:

@@ -29,6 +29,7 @@ from absa_server.http.offloaded_parsing import OFFLOAD_BYTES, ParserProcess
 from absa_server.http.parameters import CUSTOM_ATTRIBUTES, asks_to_stream, parse_custom_attributes
 from absa_server.http.rendering import Result, render
 from absa_server.http.requests import ParsedRequest, parse_request
+from absa_server.http.sagemaker_headers import TARGET_MODEL
 from absa_server.http.stage_times import StageTimes
 from absa_server.http.streaming import Streaming
 from absa_server.http.user_invocations import UserInvocations
@@ -118,7 +119,7 @@ class Invocations:
                         content = await self._write(results, parsed, media_type, pipeline)
                         times.end("write")
                         if self._kept is not None and not _is_first_half(pipeline, parsed.parameters):
-                            await self._kept.keep(results, parsed, _occasion(request, times.total_s))
+                            await self._kept.keep(results, parsed, _occasion(request, times.total_s, pipeline))
                             times.end("keep")
                         return Response(content, media_type=media_type, headers={"Server-Timing": times.header()})
             # Outside of the deadline, which is not for the time that a reader takes; inside of the permit.
@@ -130,7 +131,7 @@ class Invocations:
                 times=times,
                 occasion=None
                 if _is_first_half(pipeline, parsed.parameters)
-                else lambda: _occasion(request, times.elapsed_s),
+                else lambda: _occasion(request, times.elapsed_s, pipeline),
             )
 
     def _is_endless(self, request: Request, media_type: str) -> bool:
@@ -150,7 +151,7 @@ class Invocations:
 
         async def keep(results: list[Result], parsed: ParsedRequest, before: int) -> None:
             if kept is not None:
-                await kept.keep(results, parsed, _occasion(request, times.elapsed_s), first=before)
+                await kept.keep(results, parsed, _occasion(request, times.elapsed_s, pipeline), first=before)
 
         portions = Portions(
             parse=parse,
@@ -249,7 +250,10 @@ def _is_first_half(pipeline: Pipeline, parameters: Parameters) -> bool:
     return pipeline.is_aspect_only and parameters.mode == "chain"
 
 
-def _occasion(request: Request, seconds: float) -> Occasion:
+def _occasion(request: Request, seconds: float, pipeline: Pipeline) -> Occasion:
+    # Of a multi-model endpoint: its own name for the model, and its caller's.
+    asked = {"name": request.path_params.get("name"), "target_model": request.headers.get(TARGET_MODEL)}
+    models = dict(pipeline.models) | {key: value for key, value in asked.items() if value}
     return Occasion(
-        request_id_of(request.scope), inference_id_of(request.scope), time.time() - seconds, seconds, models={}
+        request_id_of(request.scope), inference_id_of(request.scope), time.time() - seconds, seconds, models
     )

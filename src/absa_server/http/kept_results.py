@@ -20,7 +20,10 @@ from absa_server.types import Parameters, Record
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """Which request was answered, when, how fast, and by what. `received_s` is Unix time."""
+    """Which request was answered, when, how fast, and by what. `received_s` is Unix time.
+
+    `models`: roles and the digests of the models in them; on a multi-model endpoint also the model's names.
+    """
 
     request_id: str
     inference_id: str | None

@@ -34,11 +34,15 @@ _SELF_TEST_GIVEN = Record(_SELF_TEST.text, aspects=(GivenAspect("food", 4, 8),))
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How networks are run; see the settings of the same names. As it stands: in this process, without a cache."""
+    """How networks are run; see the settings of the same names. As it stands: in this process, without a cache.
+
+    `names_models`: read the models' files once more, for a name that tells their content.
+    """
 
     choice: EngineChoice = field(default_factory=lambda: EngineChoice("torch"))
     batch_tokens: int = 4096
     max_aspects: int = 100
+    names_models: bool = False
 
 
 # What the artifact's own code is given as its model: a callable made of the pipeline.
@@ -115,7 +119,14 @@ def _build(artifact: Artifact, options: EngineOptions, engines: list[Engine]) ->
     sentiment = _sentiment_stage(artifact, artifact.sentiment, options, engines) if artifact.sentiment else None
     is_joint = artifact.tag_set is not None and artifact.tag_set.is_joint
     rater = sentiment or (JointStage(aspect) if aspect and is_joint else None)
-    return Pipeline(aspect, rater, artifact.options.output, options.max_aspects)
+    models = _model_names(artifact) if options.names_models else {}
+    return Pipeline(aspect, rater, artifact.options.output, options.max_aspects, models=models)
+
+
+def _model_names(artifact: Artifact) -> dict[str, str]:
+    """The models by their role: a digest of their files, which is the same wherever they lie."""
+    found = {"aspect": artifact.aspect, "sentiment": artifact.sentiment}
+    return {role: f"sha256:{content_hash(one.folder)}" for role, one in found.items() if one is not None}
 
 
 def _aspect_stage(
