@@ -14,9 +14,9 @@ from absa_server.http.decoding import decode_text, load_json, without_byte_order
 from absa_server.http.limits import Limits
 from absa_server.http.media_types import CSV, JSON, JSON_LINES, parse_media_type, request_type
 from absa_server.http.parameters import DEFAULTS, parse_custom_attributes, parse_parameters
-from absa_server.http.records import RecordError, parse_record
+from absa_server.http.records import RecordError, parse_record, passable_id
 from absa_server.http.wording import Place, kind_of, one_of, unknown_name
-from absa_server.types import Parameters, Record
+from absa_server.types import Parameters, Record, RecordId
 
 __all__ = ["Limits", "ParsedRequest", "RecordError", "Shape", "parse_request"]
 
@@ -94,7 +94,15 @@ def _parse_batch(
     except InvalidRequest as error:
         if media_type == JSON and b"\n" in body.removesuffix(b"\n"):
             return _parse_batch(body, JSON_LINES, custom_attributes, limits=limits, first_line=first_line)
-        return ParsedRequest("single", (RecordError(None, error.message),), parameters, media_type)
+        return ParsedRequest("single", (RecordError(_id_in(body, media_type), error.message),), parameters, media_type)
+
+
+def _id_in(body: bytes, media_type: str) -> RecordId:
+    """The id of a body that is one refused record."""
+    try:
+        return passable_id(load_json(body, path="body")) if media_type == JSON else None
+    except InvalidRequest:
+        return None
 
 
 def _parse_json(value: object, custom_attributes: str | None, *, limits: Limits) -> ParsedRequest:
