@@ -92,6 +92,8 @@ drill-faults: $(INSTALLED_DEV) $(DEMO)  ## S3 paused, dropping, throttling, repl
 	$(BIN)/python -m tests.drills.faults --models $(MODELS)
 drill-emf: $(INSTALLED_DEV) $(DEMO)  ## EMF lines of 1,000 requests: bytes a request, sums against /metrics (MODELS= TEXTS=)
 	$(BIN)/python -m tests.drills.emf --models $(MODELS) $(addprefix --texts ,$(TEXTS))
+drill-results: $(INSTALLED_DEV) $(DEMO)  ## 20,000 answers kept in S3, which stands still, by a server that is killed (MODELS= TEXTS= AWS_…)
+	$(BIN)/python -m tests.drills.results --models $(MODELS) --texts $(TEXTS)
 
 drill-batching: $(INSTALLED_DEV)  ## run 10,000 random interleavings of requests, streams and failures
 	$(BIN)/python -m tests.serving.batching.interleavings
@@ -101,6 +103,10 @@ drill-image: $(INSTALLED) $(DEMO)  ## smoke-test the image as root, as uid 10001
 	$(BIN)/absa smoke --image $(IMAGE) --model-dir $(DEMO)
 	$(BIN)/absa smoke --image $(IMAGE) --model-dir $(DEMO) --user 10001
 	$(BIN)/absa smoke --image $(IMAGE) --model-dir $(DEMO) --read-only
+
+drill-containers: $(INSTALLED_DEV) $(DEMO)  ## a pipeline of two containers of the image behind local-sagemaker (MODELS=)
+	@$(call require_docker)
+	$(BIN)/python -m tests.drills.containers --image $(IMAGE) --models $(MODELS)
 
 # More arguments for `absa bench`.
 BENCH_ARGS ?=

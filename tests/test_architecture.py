@@ -20,8 +20,8 @@ ALLOWED = {
     "engines": {"types", "errors"},
     "telemetry": {"types", "errors"},
     "user_code": {"types", "errors"},
-    "serving": {"types", "errors", "absa", "engines", "telemetry", "model_loader"},
-    "http": {"types", "errors", "absa", "serving", "telemetry"},
+    "serving": {"types", "errors", "absa", "engines", "telemetry", "user_code", "model_loader"},
+    "http": {"types", "errors", "absa", "serving", "telemetry", "user_code"},
     # Held-out reviews are scored by the very pipeline that will serve the models.
     "training": {"types", "errors", "absa", "engines", "model_loader", "serving"},
     # Artifacts are asked, measured and opened again by what will serve them.

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from absa_server.assembly import assemble
 from absa_server.http.error_handlers import add_error_handlers
+from absa_server.http.execution_parameters import ExecutionParameters
 from absa_server.http.middleware import RequestMiddleware
 from absa_server.http.model_routes import create_model_router
 from absa_server.http.routes import create_router
@@ -20,6 +21,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or read_settings()
     logging.config.dictConfig(logging_config(settings.log_level))
     parts = assemble(settings)
+    execution_parameters = ExecutionParameters(
+        parts.service, max_payload_mb=settings.max_payload_bytes // (1024 * 1024), streams=parts.service.streams
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -28,15 +32,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         await parts.close()
 
     app = FastAPI(title="absa-server", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.include_router(
-        create_router(
-            parts.invocations,
-            parts.is_ready,
-            parts.metrics,
-            max_payload_mb=settings.max_payload_bytes // (1024 * 1024),
-            streams=parts.service.streams,
-        )
-    )
+    app.include_router(create_router(parts.invocations, parts.is_ready, parts.metrics, execution_parameters))
     if parts.registry is not None:
         app.include_router(create_model_router(parts.registry, parts.invocations))
     add_error_handlers(app)

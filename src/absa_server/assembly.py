@@ -6,12 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from absa_server.absa.pipeline import Pipeline
 from absa_server.engines.conversion import ConversionLimits
 from absa_server.engines.cores import available_cores
 from absa_server.engines.factory import EngineChoice
 from absa_server.http.invocations import InvocationOptions, Invocations
 from absa_server.http.kept_results import KeptResults
 from absa_server.http.limits import Limits
+from absa_server.http.user_model import PipelineModel
 from absa_server.serving.answer_cache import AnswerCache
 from absa_server.serving.cache_disk import CacheDisk
 from absa_server.serving.engine_cache import EngineCache
@@ -91,8 +93,14 @@ def assemble(settings: Settings) -> Parts:
     metrics = Metrics(model_limit=settings.metrics_models)
     disk = CacheDisk(settings.cache_dir, budget_mb=settings.disk_budget_mb)
     load = partial(load_model, options=_engine_options(settings, disk))
+
+    def as_callable(pipeline: Pipeline) -> Callable[..., object]:
+        """What an artifact's own code is given of its models."""
+        return PipelineModel(pipeline, _limits(settings), service.predict_in_thread)
+
+    load_with_code = partial(load, as_callable=as_callable if settings.user_code else None)
     has_one_model = not settings.multi_model and settings.model_store is None
-    slot = ModelSlot(partial(load, settings.model_dir) if has_one_model else None)
+    slot = ModelSlot(partial(load_with_code, settings.model_dir) if has_one_model else None)
     service = Service(
         slot, _service_limits(settings), cache=_create_answer_cache(settings), metrics=BatchMetrics(metrics)
     )
@@ -100,7 +108,7 @@ def assemble(settings: Settings) -> Parts:
     kept = KeptResults(bucket.writer, with_text=settings.results_input == "text") if bucket else None
     store = _create_store(settings, settings.model_store, load, disk) if settings.model_store is not None else None
     invocations = Invocations(service, metrics, _invocation_options(settings), kept=kept, store=store)
-    registry = _create_registry(settings, load) if settings.multi_model else None
+    registry = _create_registry(settings, load_with_code) if settings.multi_model else None
     parts = Parts(metrics, slot, service, invocations, registry, store, bucket, _create_emf_reporter(settings, metrics))
     _watch(parts, disk)
     return parts
@@ -197,9 +205,14 @@ def _service_limits(settings: Settings) -> ServiceLimits:
 
 def _invocation_options(settings: Settings) -> InvocationOptions:
     return InvocationOptions(
-        Limits(settings.record_limit, settings.max_text_chars, settings.max_aspects),
+        _limits(settings),
         settings.max_payload_bytes,
         settings.default_accept,
         settings.deadline_s,
         is_batch=settings.is_batch,
+        user_threads=_streams(settings),
     )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(settings.record_limit, settings.max_text_chars, settings.max_aspects)

@@ -152,6 +152,8 @@ class Settings(BaseSettings):
     results_required: bool = Field(default=False, alias="ABSA_RESULTS_REQUIRED")
     # text: reviews themselves lie in the bucket; hash: only their SHA-256, which joins them to where they lie already.
     results_input: Literal["hash", "text"] = Field("hash", alias="ABSA_RESULTS_INPUT")
+    # true: an artifact's own code/inference.py answers its requests, with all that this process may do.
+    user_code: bool = Field(default=False, alias="ABSA_USER_CODE")
     # Memory of all loaded models together, where there are several; 0: 70 % of the container's memory beside 1 GiB.
     # Higher: more models; above what the container has, the kernel kills it instead of a load being refused with 507.
     memory_budget_mb: int = Field(0, alias="ABSA_MEMORY_BUDGET_MB", ge=0)

@@ -23,14 +23,16 @@ FloatArray = npt.NDArray[np.float32]
 class Parameters:
     """What a caller may ask for, next to the texts.
 
-    `return_text` is None where the caller did not say: then the kind of artifact decides. `model` names a whole
-    pipeline, `aspect_model` and `sentiment_model` one stage of it; they are those of the request, never of one record.
+    `return_text` is None where the caller did not say: then the kind of artifact decides. `stream`, of any record, is
+    for the whole answer. `model` names a whole pipeline, `aspect_model` and `sentiment_model` one stage of it; they are
+    those of the request, never of one record.
     """
 
     mode: Mode = "chain"
     min_score: float = 0.0
     offsets: OffsetUnit = "codepoint"
     return_text: bool | None = None
+    stream: bool = False
     model: str | None = None
     aspect_model: str | None = None
     sentiment_model: str | None = None

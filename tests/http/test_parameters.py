@@ -9,7 +9,7 @@ from absa_server.http.parameters import changed_parameters, parse_custom_attribu
 from absa_server.types import Parameters
 
 DEFAULTS = Parameters()
-ALL = "mode, min_score, offsets, return_text, model, aspect_model or sentiment_model"
+ALL = "mode, min_score, offsets, return_text, stream, model, aspect_model or sentiment_model"
 all_parameters = st.builds(
     Parameters,
     mode=st.sampled_from(["chain", "aspects", "sentiment"]),
@@ -35,7 +35,8 @@ def test_parameters_override_the_base_by_name():
         ({"model": 7}, "parameters.model: expected a model's name, got 7"),
         ({"aspect_model": ["a"]}, "parameters.aspect_model: expected a model's name, got a list"),
         ({"models": "a"}, 'parameters: unknown name "models"; did you mean model?'),
-        ({"stream": True}, f'parameters: unknown name "stream"; expected {ALL}'),
+        ({"streams": 1}, 'parameters: unknown name "streams"; did you mean stream?'),
+        ({"stream": 1}, "parameters.stream: expected true or false, got 1"),
         ({"mode": "both"}, 'parameters.mode: expected chain, aspects or sentiment, got "both"'),
         ({"mode": ["chain"]}, "parameters.mode: expected chain, aspects or sentiment, got a list"),
         ({"min_score": -0.01}, "parameters.min_score: expected a number from 0 to 1, got -0.01"),

@@ -236,7 +236,7 @@ def test_custom_attributes_are_read_where_the_body_has_no_place(content_type):
     """Known ones are obeyed by every record, unknown ones refused."""
     parsed = parse(b'"a"', content_type, attributes="return_text=true")
     assert parsed.records[0].parameters == parsed.parameters == Parameters(return_text=True)
-    assert 'unknown name "stream"' in refusal(b'"a"', content_type, attributes="stream=x")
+    assert 'unknown name "streams"' in refusal(b'"a"', content_type, attributes="streams=x")
     assert parse(b'"a"', content_type, attributes="model=x").parameters.model == "x"
 
 

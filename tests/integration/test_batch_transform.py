@@ -1,6 +1,7 @@
 """The server as batch transform starts it: no request is refused for what one of its lines holds."""
 
 import json
+from pathlib import Path
 
 import httpx
 import pytest
@@ -79,14 +80,66 @@ def test_records_of_a_request_are_not_counted(batch):
     assert len(response.content.splitlines()) == 3000
 
 
-def test_body_without_a_length_is_read(start_server, tiny_models):
-    """MaxPayloadInMB=0: a whole object, in chunks, beyond every other limit."""
-    line = b'{"text": "ok", "aspects": []}' + b" " * 20_000 + b"\n"
+@pytest.fixture(scope="module")
+def endless(start_server, tiny_models):
+    """A server of a job with MaxPayloadInMB=0, which takes whole objects in chunks."""
     with start_server(tiny_models, {"SAGEMAKER_BATCH": "true", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "0"}) as server:
-        response = post(server, (line for _ in range(1500)), LINES)
-        parameters = httpx.get(f"{server.url}/execution-parameters").json()
-    assert len(response.content.splitlines()) == 1500
-    assert parameters["MaxPayloadInMB"] == 6
+        yield server
+
+
+def resident_bytes(server):
+    """Of all processes of the server."""
+    children = [server.pid]
+    for pid in children:
+        children += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 for pid in children)
+
+
+def test_endless_body_takes_no_memory_of_its_size(endless):
+    """120 MB of lines, all sent before any of the answer is read: a line for each, in order; memory stays as it was."""
+    filler = b" " * 60_000
+    before, most = resident_bytes(endless), 0
+
+    def lines():
+        nonlocal most
+        for number in range(2000):
+            if number % 100 == 0:
+                most = max(most, resident_bytes(endless))
+            yield b'{"text": "ok", "aspects": [], "id": %d}%s\n' % (number, filler)
+
+    response = post(endless, lines(), LINES)
+    assert [json.loads(line)["id"] for line in response.content.splitlines()] == list(range(2000))
+    assert response.headers["transfer-encoding"] == "chunked"
+    assert most - before < 40 << 20
+
+
+@pytest.mark.parametrize(("content_type", "accept"), [(LINES, LINES), (LINES, CSV), (CSV, LINES), (CSV, CSV)])
+def test_endless_body_is_answered_as_one_of_known_length(endless, batch, content_type, accept):
+    """The same bytes, broken lines and all."""
+    good = [TEXT.encode()] if content_type == CSV else [json.dumps({"text": TEXT, "id": 7}).encode()]
+    body = b"\n".join(line for broken in BROKEN for line in (*good, broken)) + b"\n"
+    pieces = (body[start : start + 1000] for start in range(0, len(body), 1000))
+    answer = post(endless, pieces, content_type, accept=accept)
+    assert answer.content == post(batch, body, content_type, accept=accept).content
+    assert answer.content.count(b"\n") == len(BROKEN) * 2
+
+
+def test_body_without_a_length_that_is_no_lines_is_read_whole(endless):
+    """One JSON document is one answer."""
+    answer = post(endless, iter([b'{"texts": ["Great ', b'food."]}']), JSON)
+    assert len(answer.json()["results"]) == 1
+    assert int(answer.headers["content-length"]) == len(answer.content)
+
+
+@pytest.mark.parametrize("accept", [None, JSON, CSV, LINES])
+@pytest.mark.parametrize("content_type", [JSON, LINES, CSV])
+def test_every_line_has_a_line_in_whatever_type(batch, content_type, accept):
+    """A job joins by lines, also where its types say JSON, and without an Accept."""
+    line = "Great food" if content_type == CSV else json.dumps({"text": TEXT})
+    headers = {} if accept is None else {"accept": accept}
+    answer = post(batch, f"{line}\n{line}\n{line}\n", content_type, **headers)
+    assert answer.status_code == 200
+    assert len(answer.content.splitlines()) == 3
 
 
 def test_fault_of_the_job_still_refuses(batch):

@@ -185,3 +185,14 @@ def test_metrics_count_texts_and_aspects(server):
         assert after[series] - before.get(series, 0) == count
     assert after["absa_model_ready"] == 1
     assert after["absa_model_resident_bytes"] > 0
+
+
+def test_headers_of_an_answer_stay_below_the_platforms_bound(server):
+    """The longest that a caller may send are echoed whole: 1,024 characters of attributes, an id of 64."""
+    attributes, inference_id = "x" * 1024, "i" * 64
+    headers = {"X-Amzn-SageMaker-Custom-Attributes": attributes, "X-Amzn-SageMaker-Inference-Id": inference_id}
+    response = httpx.post(f"{server.url}/invocations", json={"text": "Great food."}, headers=headers)
+    assert response.headers["x-amzn-sagemaker-custom-attributes"] == attributes
+    assert response.headers["x-request-id"] == inference_id
+    assert int(response.headers["content-length"]) == len(response.content)
+    assert sum(len(name) + len(value) + 4 for name, value in response.headers.items()) < 4096

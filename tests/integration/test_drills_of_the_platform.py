@@ -1,6 +1,9 @@
 """The drills of the local platform in small: the same code on tiny models for seconds, without the figures."""
 
-from tests.drills import instances, sagemaker, transform
+import pytest
+
+from tests.drills import containers, instances, results, sagemaker, transform
+from tests.drills.platform import images
 
 TEXTS = ["The food was great, but the service was slow.", "Never again.", "I love the screen of the laptop."] * 4
 
@@ -27,3 +30,24 @@ def test_transform_drill_in_small(tiny_models, tmp_path):
     outcome = transform.drill(tiny_models, TEXTS, tmp_path, count=200, threads="1")
     assert (outcome.lines_out, outcome.errors) == (200, outcome.broken)
     assert outcome.is_right
+
+
+@pytest.mark.usefixtures("s3")
+def test_results_drill_in_small(tiny_models, tmp_path):
+    """S3 stands still when a killed server comes back: every acknowledged answer is there once, none was dropped."""
+    one = {"OMP_NUM_THREADS": "1"}
+    outcome = results.drill(
+        tiny_models, TEXTS, tmp_path, count=300, clients=2, pause_s=0.5, is_paused_at_restart=True, environment=one
+    )
+    assert outcome.acknowledged >= 300
+    assert outcome.requests_paused > 0
+    assert (outcome.missing, outcome.doubled, outcome.dropped) == (0, 0, 0)
+    assert outcome.is_right
+
+
+def test_containers_drill_with_processes(tiny_models, tmp_path):
+    """The drill that .ci/run does with the image, here with processes of the same server."""
+    row, comparison = containers.drill(images("1")["absa"], tiny_models, tmp_path)
+    assert row.is_right
+    assert comparison.different == 0
+    assert comparison.largest_difference <= sagemaker.TOLERANCE

@@ -134,3 +134,12 @@ def test_text_is_kept_between_the_hops_and_dropped_at_the_end(containers):
     first = post(containers[0], json.dumps({"text": TEXTS[0]}), JSON)
     assert first.json()["text"] == TEXTS[0]
     assert "text" not in chained(containers, json.dumps({"text": TEXTS[0]}), JSON).json()
+
+
+def test_stream_that_is_asked_for_in_the_body_reaches_the_last_container(containers):
+    """The first one's lines say it to the second, whose lines are those of one container."""
+    content = json.dumps({"texts": TEXTS, "parameters": {"stream": True}})
+    answer, single = chained(containers, content, JSON), post(containers[2], content, JSON)
+    assert answer.headers["transfer-encoding"] == single.headers["transfer-encoding"] == "chunked"
+    assert without_scores(rows(answer)) == without_scores(rows(single))
+    assert len(rows(answer)) == len(TEXTS)

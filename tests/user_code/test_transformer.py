@@ -192,3 +192,45 @@ def predict_fn(d, m): return m
     (tmp_path / "code" / "beside_7f.py").write_text("A = 1\n")
     (tmp_path / "code" / "lib" / "inside_7f.py").write_text("B = 2\n")
     assert transform(artifact(script)) == (b"3", JSON)
+
+
+def test_phrase_of_an_error_is_one_line(artifact: Make):
+    """test_transform_with_inference_error: line ends in the phrase are stripped."""
+    script = """
+class Refused(Exception):
+    status_code, message, phrase = 400, "no", "Bad\\r\\nRequest"
+def model_fn(d): return 1
+def predict_fn(data, model): raise Refused
+"""
+    with pytest.raises(UserCodeFailed, match=r"^Bad Request: no$"):
+        transform(artifact(script))
+
+
+def test_model_is_made_once(artifact: Make):
+    """test_validate_and_initialize: model_fn runs when the model is loaded, and never again."""
+    script = """
+calls = []
+def model_fn(model_dir):
+    calls.append(model_dir)
+    return calls
+def predict_fn(data, model): return len(model)
+"""
+    root = artifact(script)
+    found = functions(root)
+    transformer = Transformer(found, TOOLKIT_DEFAULTS, load_model(found, root))
+    answers = [transformer.transform(b"[1]", JSON, None, Context(str(root)))[0] for _ in range(3)]
+    assert answers == [b"1"] * 3
+
+
+@pytest.mark.parametrize("kind", ["7", "''", "'a/b\\r\\nX: 1'", "'a/\u00e9'"])
+def test_content_type_that_no_header_can_hold_is_a_failure(artifact: Make, kind: str):
+    """Whatever stands beside the body must be one line of US-ASCII."""
+    script = f"def model_fn(d): return 1\ndef transform_fn(m, d, c, a): return 'x', {kind}\n"
+    with pytest.raises(UserCodeFailed, match="expected a content type"):
+        transform(artifact(script))
+
+
+def test_model_fn_is_given_the_models_of_its_artifact(artifact: Make):
+    """By the context: what it makes of them is the model."""
+    root = artifact("def model_fn(d, context): return context.default_model\ndef predict_fn(d, m): return m\n")
+    assert load_model(functions(root), root, str.upper) is str.upper

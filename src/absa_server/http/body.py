@@ -18,9 +18,7 @@ _DRAINED_LIMITS = 4
 
 async def read_body(request: Request, *, max_bytes: int) -> list[bytes]:
     """The whole body, in the pieces in which it arrived. Raises `PayloadTooLarge` when there is too much of it."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"", "identity"}:
-        raise UnsupportedMediaType(f"Content-Encoding: expected none, got {encoding!r}; send the body uncompressed")
+    check_encoding(request)
     declared = request.headers.get("content-length", "")
     chunks: list[bytes] = []
     received = 0
@@ -41,6 +39,13 @@ async def read_body(request: Request, *, max_bytes: int) -> list[bytes]:
             f"body: expected at most {max_bytes} bytes (SAGEMAKER_MAX_PAYLOAD_IN_MB), got {size}; send fewer records"
         )
     return chunks
+
+
+def check_encoding(request: Request) -> None:
+    """Refuse a compressed body. Raises `UnsupportedMediaType`."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise UnsupportedMediaType(f"Content-Encoding: expected none, got {encoding!r}; send the body uncompressed")
 
 
 @asynccontextmanager

@@ -46,14 +46,17 @@ def parse_rows(
     return tuple(records)
 
 
-def parse_row_lines(body: bytes, *, defaults: Parameters, limits: Limits) -> tuple[Record | RecordError, ...]:
+def parse_row_lines(
+    body: bytes, *, defaults: Parameters, limits: Limits, first_row: int = 1
+) -> tuple[Record | RecordError, ...]:
     """A record, or what is wrong with it, for every line of a body without a header; no quote reaches beyond its line.
 
     So batch transform cuts an object. Raises `InvalidRequest` for too many lines.
     """
     lines = body.removesuffix(b"\n").split(b"\n")
     limits.check_records(len(lines), path="body")
-    return tuple(_parse_line(number, line, defaults=defaults, limits=limits) for number, line in enumerate(lines, 1))
+    numbered = enumerate(lines, start=first_row)
+    return tuple(_parse_line(number, line, defaults=defaults, limits=limits) for number, line in numbered)
 
 
 def _parse_line(number: int, line: bytes, *, defaults: Parameters, limits: Limits) -> Record | RecordError:

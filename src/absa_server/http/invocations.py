@@ -6,11 +6,12 @@ rendered in a thread, because `/ping` is answered by the same loop.
 
 import asyncio
 import math
+import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,22 +20,26 @@ from starlette.responses import Response
 
 from absa_server.absa.pipeline import Pipeline
 from absa_server.errors import InvalidRequest
-from absa_server.http.body import ended_by_disconnect, read_body
+from absa_server.http.body import check_encoding, ended_by_disconnect, read_body
 from absa_server.http.kept_results import KeptResults, Occasion
 from absa_server.http.limits import Limits
-from absa_server.http.media_types import default_type, negotiate, request_type
+from absa_server.http.line_batches import Portions, answer_lines, is_endless
+from absa_server.http.media_types import default_type, negotiate, negotiate_lines, request_type
 from absa_server.http.middleware import inference_id_of, request_id_of
-from absa_server.http.model_choice import TARGET_MODEL, models_metric, read_choice, refuse_choice
+from absa_server.http.model_choice import read_choice, refuse_choice
 from absa_server.http.offloaded_parsing import OFFLOAD_BYTES, ParserProcess
-from absa_server.http.parameters import CUSTOM_ATTRIBUTES
+from absa_server.http.parameters import CUSTOM_ATTRIBUTES, asks_to_stream, parse_custom_attributes
 from absa_server.http.rendering import Result, render
 from absa_server.http.requests import ParsedRequest, parse_request
+from absa_server.http.sagemaker_headers import TARGET_MODEL
 from absa_server.http.stage_times import StageTimes
+from absa_server.http.streaming import Streaming
+from absa_server.http.user_invocations import UserInvocations
 from absa_server.serving.model_store import ModelStore
 from absa_server.serving.served_model import ServedModel
 from absa_server.serving.service import Deadline, Service
 from absa_server.telemetry.prometheus import Metrics
-from absa_server.types import Analysis, Record
+from absa_server.types import Analysis, Parameters, Record
 
 # Answers up to this size are written on the event loop, in about a millisecond; the way to a thread costs a tenth.
 _INLINE_CHARS = 100_000
@@ -50,6 +55,12 @@ class InvocationOptions:
     default_accept: str | None
     request_timeout_s: float
     is_batch: bool = False
+    user_threads: int = 1
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether a body may be of any size."""
+        return self.max_payload_bytes == sys.maxsize
 
 
 class Invocations:
@@ -73,65 +84,157 @@ class Invocations:
         self._service = service
         self._metrics = metrics
         self._options = options
+        self._streaming = Streaming(service, metrics, kept, stall_s=options.request_timeout_s)
+        self._user = UserInvocations(
+            service,
+            limits=options.limits,
+            max_payload_bytes=options.max_payload_bytes,
+            default_accept=options.default_accept,
+            is_batch=options.is_batch,
+            threads=options.user_threads,
+        )
         self._parser = ParserProcess()
         # One thread: the child process parses one body at a time. Answers do not wait for bodies.
         self._parse_thread = ThreadPoolExecutor(1, thread_name_prefix="parse")
         self._renderer = ThreadPoolExecutor(1, thread_name_prefix="render")
 
     async def answer(self, request: Request, served: ServedModel | None = None) -> Response:
-        """The analyses of the request's texts, in the type that Accept asks for.
+        """The analyses of the request's texts, in the type that Accept asks for, or streamed where it asks for that.
 
-        By `served`, else by the model of the store that the request names, else by the one model.
+        By `served`, else by the model of the store that the request names, else by the one model. A model's own code,
+        where it brings some, answers instead of its pipeline.
         """
-        content_type = request.headers.get("content-type")
-        default = default_type(self._options.default_accept, request_type(content_type))
-        media_type = negotiate(request.headers.get("accept"), default)
+        code = served.code if served is not None else self._service.slot.code
+        if code is not None:
+            return await self._user.answer(request, code)
+        media_type = self._answer_type(request)
+        attributes = request.headers.get(CUSTOM_ATTRIBUTES)
         times = StageTimes()
         with self._service.permit():
             if self._store is None:
                 served = served or self._service.slot.serve()
-            async with self._service.deadline() as deadline:
-                body = await read_body(request, max_bytes=self._options.max_payload_bytes)
-                times.end("read")
-                async with ended_by_disconnect(request):
-                    parsed = await self._parse(body, content_type, request.headers.get(CUSTOM_ATTRIBUTES))
-                    times.end("parse")
-                    async with self._model(request, parsed, served, deadline) as model:
-                        if served is None:
-                            times.end("load")
-                        results = await self._results(model, parsed)
-                        times.end("predict")
-                        content = await self._write(results, parsed, media_type, model)
-                        times.end("write")
-                        if self._kept is not None and not _is_first_half(model.pipeline, parsed):
-                            await self._kept.keep(results, parsed, _occasion(request, times, model.models))
-                            times.end("keep")
-        timing = f"{times.header()}, {models_metric(model.models)}"
-        return Response(content, media_type=media_type, headers={"Server-Timing": timing})
+            if self._is_endless(request, media_type):
+                return await self._answer_lines(request, served, media_type=media_type, times=times)
+            async with AsyncExitStack() as leases:
+                async with self._service.deadline() as deadline:
+                    body = await read_body(request, max_bytes=self._options.max_payload_bytes)
+                    times.end("read")
+                    async with ended_by_disconnect(request):
+                        parsed = await self._parse(body, request.headers.get("content-type"), attributes)
+                        times.end("parse")
+                        model = await leases.enter_async_context(
+                            self._model(request, parsed.parameters, served, deadline)
+                        )
+                        times.answered_by(model.models, is_loaded=served is None)
+                        if not self._is_stream(parsed, attributes):
+                            return await self._answer_at_once(request, model, parsed, media_type, times)
+                # Outside of the deadline, which is not for the time that a reader takes; inside of permit and lease.
+                return await self._stream(request, model, parsed, times)
+
+    def _answer_type(self, request: Request) -> str:
+        default = default_type(
+            self._options.default_accept,
+            request_type(request.headers.get("content-type")),
+            is_batch=self._options.is_batch,
+        )
+        return negotiate(request.headers.get("accept"), default)
 
     @asynccontextmanager
     async def _model(
-        self, request: Request, parsed: ParsedRequest, served: ServedModel | None, deadline: Deadline
+        self, request: Request, parameters: Parameters, served: ServedModel | None, deadline: Deadline
     ) -> AsyncIterator[ServedModel]:
         """`served`, or what the request names in the store, not closed meanwhile."""
         if served is not None or self._store is None:
-            served = served or self._service.slot.serve()
-            refuse_choice(parsed.parameters)
-            yield served
+            refuse_choice(parameters)
+            yield served or self._service.slot.serve()
             return
-        choice = read_choice(parsed.parameters, request.headers.get(TARGET_MODEL))
+        choice = read_choice(parameters, request.headers.get(TARGET_MODEL))
         deadline.advice = "its model was still being loaded, or waited for room; ask again"
         async with self._store.use(choice) as model:
             deadline.advice = None
             yield model
 
-    async def _parse(self, body: list[bytes], content_type: str | None, attributes: str | None) -> ParsedRequest:
+    async def _answer_at_once(
+        self, request: Request, model: ServedModel, parsed: ParsedRequest, media_type: str, times: StageTimes
+    ) -> Response:
+        results = await self._results(model, parsed)
+        times.end("predict")
+        content = await self._write(results, parsed, media_type, model)
+        times.end("write")
+        if self._kept is not None and not _is_first_half(model.pipeline, parsed.parameters):
+            await self._kept.keep(results, parsed, _occasion(request, times.total_s, model))
+            times.end("keep")
+        return Response(content, media_type=media_type, headers={"Server-Timing": times.header()})
+
+    async def _stream(self, request: Request, model: ServedModel, parsed: ParsedRequest, times: StageTimes) -> Response:
+        is_kept = not _is_first_half(model.pipeline, parsed.parameters)
+        return await self._streaming.answer(
+            request,
+            model,
+            parsed,
+            media_type=negotiate_lines(request.headers.get("accept")),
+            times=times,
+            occasion=(lambda: _occasion(request, times.elapsed_s, model)) if is_kept else None,
+        )
+
+    def _is_endless(self, request: Request, media_type: str) -> bool:
+        """Whether the body may be larger than what is held of it: a batch transform job's with MaxPayloadInMB 0."""
+        return self._options.is_batch and self._options.is_unlimited and is_endless(request, media_type)
+
+    async def _answer_lines(
+        self, request: Request, served: ServedModel | None, *, media_type: str, times: StageTimes
+    ) -> Response:
+        content_type, attributes = request.headers.get("content-type"), request.headers.get(CUSTOM_ATTRIBUTES)
+        check_encoding(request)
+        parameters = parse_custom_attributes(attributes)
+        async with self._model(request, parameters, served, Deadline()) as model:
+            times.answered_by(model.models, is_loaded=served is None)
+            kept = None if _is_first_half(model.pipeline, parameters) else self._kept
+
+            async def parse(lines: list[bytes], first_line: int) -> ParsedRequest:
+                self._options.limits.check_records(first_line + len(lines) - 1, path="body")
+                return await self._parse([b"\n".join(lines) + b"\n"], content_type, attributes, first_line=first_line)
+
+            async def keep(results: list[Result], parsed: ParsedRequest, before: int) -> None:
+                if kept is not None:
+                    await kept.keep(results, parsed, _occasion(request, times.elapsed_s, model), first=before)
+
+            portions = Portions(
+                parse=parse,
+                predict=lambda parsed: self._results(model, parsed),
+                write=lambda results, parsed: self._write(results, parsed, media_type, model),
+                keep=None if kept is None else keep,
+            )
+            return await answer_lines(
+                request,
+                portions,
+                media_type=media_type,
+                times=times,
+                stall_s=self._options.request_timeout_s,
+                deadline=self._service.deadline,
+            )
+
+    def _is_stream(self, parsed: ParsedRequest, attributes: str | None) -> bool:
+        """Whether the answer is to be streamed. In batch transform never: nobody reads before the end."""
+        if self._options.is_batch:
+            return False
+        asked = (record.parameters.stream for record in parsed.records if isinstance(record, Record))
+        return parsed.parameters.stream or asks_to_stream(attributes) or any(asked)
+
+    async def _parse(
+        self, body: list[bytes], content_type: str | None, attributes: str | None, *, first_line: int = 1
+    ) -> ParsedRequest:
         limits, is_batch = self._options.limits, self._options.is_batch
         timeout_s = self._options.request_timeout_s
         if sum(map(len, body)) <= OFFLOAD_BYTES:
             whole = b"".join(body)
             return parse_request(
-                whole, content_type=content_type, custom_attributes=attributes, limits=limits, is_batch=is_batch
+                whole,
+                content_type=content_type,
+                custom_attributes=attributes,
+                limits=limits,
+                is_batch=is_batch,
+                first_line=first_line,
             )
         parse = partial(
             self._parser.parse,
@@ -140,6 +243,7 @@ class Invocations:
             custom_attributes=attributes,
             limits=limits,
             is_batch=is_batch,
+            first_line=first_line,
             timeout_s=None if math.isinf(timeout_s) else timeout_s,
         )
         return await asyncio.get_running_loop().run_in_executor(self._parse_thread, parse)
@@ -188,12 +292,14 @@ class Invocations:
         self._renderer.shutdown(wait=True, cancel_futures=True)
 
 
-def _is_first_half(pipeline: Pipeline, parsed: ParsedRequest) -> bool:
+def _is_first_half(pipeline: Pipeline, parameters: Parameters) -> bool:
     """Whether another container goes on with this answer: in a pipeline only the last one keeps it."""
-    return pipeline.is_aspect_only and parsed.parameters.mode == "chain"
+    return pipeline.is_aspect_only and parameters.mode == "chain"
 
 
-def _occasion(request: Request, times: StageTimes, models: Mapping[str, str]) -> Occasion:
-    seconds = times.total_s
+def _occasion(request: Request, seconds: float, model: ServedModel) -> Occasion:
+    models = dict(model.models)
+    if (target := request.headers.get(TARGET_MODEL)) is not None:
+        models["target_model"] = target  # of a multi-model endpoint: the caller's name for what has an opaque one here
     request_id, inference_id = request_id_of(request.scope), inference_id_of(request.scope)
-    return Occasion(request_id, inference_id, time.time() - seconds, seconds, dict(models))
+    return Occasion(request_id, inference_id, time.time() - seconds, seconds, models)

@@ -5,7 +5,7 @@ text itself is kept is its owner's choice: the hash alone joins a line to a text
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,12 +15,15 @@ from absa_server.http.records import RecordError
 from absa_server.http.rendering import Result, result_fields
 from absa_server.http.requests import ParsedRequest
 from absa_server.serving.results.writer import SpoolWriter
-from absa_server.types import Parameters
+from absa_server.types import Parameters, Record
 
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """Which request was answered, when, how fast, and by what. `received_s` is Unix time."""
+    """Which request was answered, when, how fast, and by what. `received_s` is Unix time.
+
+    `models`: roles and the digests of the models in them; on a multi-model endpoint also the model's names.
+    """
 
     request_id: str
     inference_id: str | None
@@ -36,29 +39,43 @@ class KeptResults:
     writer: SpoolWriter
     with_text: bool
 
-    async def keep(self, results: Sequence[Result], request: ParsedRequest, occasion: Occasion) -> None:
+    async def keep(
+        self, results: Sequence[Result], request: ParsedRequest, occasion: Occasion, *, first: int = 0
+    ) -> None:
         """Returns when the answer is in the spool. Raises `ResultsUnavailable` where it must be and cannot."""
-        await self.writer.keep(kept_lines(results, request, occasion, with_text=self.with_text))
+        await self.writer.keep(kept_lines(results, request, occasion, with_text=self.with_text, first=first))
+
+    async def keep_one(self, number: int, result: Result, record: Record | RecordError, occasion: Occasion) -> None:
+        """As `keep`, for one record of a streamed answer; `number` counts it from 0."""
+        await self.writer.keep([_line(number, result, record, _head(occasion), with_text=self.with_text)])
 
 
 def kept_lines(
-    results: Sequence[Result], request: ParsedRequest, occasion: Occasion, *, with_text: bool
+    results: Sequence[Result], request: ParsedRequest, occasion: Occasion, *, with_text: bool, first: int = 0
 ) -> list[bytes]:
-    """A line for each of the request's records, in their order; `record` counts them from 0."""
-    head: dict[str, object] = {
+    """A line for each of the request's records, in their order; `record` counts them from `first`."""
+    head = _head(occasion)
+    pairs = zip(results, request.records, strict=True)
+    return [_line(number, *pair, head, with_text=with_text) for number, pair in enumerate(pairs, start=first)]
+
+
+def _head(occasion: Occasion) -> dict[str, object]:
+    return {
         "request_id": occasion.request_id,
         "inference_id": occasion.inference_id,
         "received_at": datetime.fromtimestamp(occasion.received_s, UTC).isoformat(timespec="milliseconds"),
         "milliseconds": round(occasion.seconds * 1000, 1),
         "models": occasion.models,
     }
-    lines = []
-    for number, (result, record) in enumerate(zip(results, request.records, strict=True)):
-        answer = result_fields(result, record, Parameters(), text_by_default=False, repeat_parameters=True)
-        answer.pop("text", None)
-        shown = {} if isinstance(record, RecordError) else _input(record.text, with_text=with_text)
-        lines.append(orjson.dumps(head | {"record": number} | shown | answer) + b"\n")
-    return lines
+
+
+def _line(
+    number: int, result: Result, record: Record | RecordError, head: Mapping[str, object], *, with_text: bool
+) -> bytes:
+    answer = result_fields(result, record, Parameters(), text_by_default=False, repeat_parameters=True)
+    answer.pop("text", None)
+    shown = {} if isinstance(record, RecordError) else _input(record.text, with_text=with_text)
+    return orjson.dumps({**head, "record": number} | shown | answer) + b"\n"
 
 
 def _input(text: str, *, with_text: bool) -> dict[str, object]:

@@ -21,6 +21,7 @@ _READ = {JSON: JSON, JSON_LINES: JSON_LINES, CSV: CSV, PLAIN_TEXT: PLAIN_TEXT} |
     _JSON_LINES_ALIASES, JSON_LINES
 )
 _WRITTEN = (JSON, JSON_LINES, CSV, *_JSON_LINES_ALIASES)
+_LINES = (JSON_LINES, *_JSON_LINES_ALIASES)
 _CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
 
 # A separator inside a quoted string separates nothing; a quote that is never closed runs to the end.
@@ -83,14 +84,17 @@ def request_type(content_type: str | None) -> str:
     return _READ[media_type.type]
 
 
-def default_type(configured: str | None, request_type: str) -> str:
+def default_type(configured: str | None, request_type: str, *, is_batch: bool = False) -> str:
     """What an answer is written as where Accept leaves it open.
 
     `configured` is SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT. Without it lines are answered by lines, because a batch
-    transform job joins input and output line by line, and everything else by JSON.
+    transform job joins input and output line by line, and everything else by JSON; in such a job (`is_batch`) CSV is
+    answered by CSV for the same reason.
     """
     if configured is not None and configured.strip():
         return configured.strip().lower()
+    if is_batch and request_type == CSV:
+        return CSV
     return JSON_LINES if request_type == JSON_LINES else JSON
 
 
@@ -109,6 +113,20 @@ def negotiate(accept: str | None, default: str) -> str:
     if not wanted:
         raise NotAcceptable(f"Accept: expected {one_of(_WRITTEN)}, got {shown(accept)}")
     return max(wanted, key=lambda choice: choice[0])[1]
+
+
+def negotiate_lines(accept: str | None) -> str:
+    """The name of JSON Lines that Accept wants, for an answer that has no other form. Raises `NotAcceptable`."""
+    written = negotiate(accept, JSON_LINES)
+    if written in _LINES:
+        return written
+    # JSON or CSV is wanted more; lines may be wanted as well.
+    elements = [element for element in _PARTS[","].findall(accept or "") if element.strip()]
+    ranges = [found for order, element in enumerate(elements) if (found := _parse_range(element, order)) is not None]
+    wanted = [offer for offer in _LINES if (found := _governing(ranges, offer)) and found.quality > 0]
+    if not wanted:
+        raise NotAcceptable(f"Accept: expected {one_of(_LINES)}, which a streamed answer is, got {shown(accept)}")
+    return wanted[0]
 
 
 def _governing(ranges: list[_Range], offer: str) -> _Range | None:

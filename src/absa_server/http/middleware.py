@@ -46,6 +46,17 @@ def inference_id_of(scope: Scope) -> str | None:
     return found
 
 
+def sender_of(scope: Scope) -> Send:
+    """What sends the request's answer, for one that is written while it is made."""
+    send: Send = scope["absa_send"]
+    return send
+
+
+def note_status(scope: Scope, status: int) -> None:
+    """What became of the request, for log and metrics, where that is not the status that was sent: a stream's end."""
+    scope["absa_status"] = status
+
+
 class RequestMiddleware:
     """The outermost of the application's own layers."""
 
@@ -75,6 +86,7 @@ class RequestMiddleware:
                 message.setdefault("headers", []).extend(own)
             await send(message)
 
+        scope["absa_send"] = send_with_id
         try:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
@@ -87,7 +99,7 @@ class RequestMiddleware:
             if status == 0:
                 await _send_error(send_with_id, request_id, _CRASHED)
         finally:
-            self._record(scope, status, time.perf_counter() - started, request_id)
+            self._record(scope, scope.get("absa_status", status), time.perf_counter() - started, request_id)
 
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         route = getattr(scope.get("route"), "path", _UNKNOWN_ROUTE)

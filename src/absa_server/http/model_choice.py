@@ -3,15 +3,11 @@
 The platform sends `X-Amzn-SageMaker-Target-Model` to multi-model endpoints alone, where the path names the model.
 """
 
-from collections.abc import Mapping
-from urllib.parse import quote
-
 from absa_server.errors import InvalidRequest
 from absa_server.http.parameters import MODEL_NAMES
+from absa_server.http.sagemaker_headers import TARGET_MODEL
 from absa_server.serving.served_model import ModelChoice
 from absa_server.types import Parameters
-
-TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
 
 
 def read_choice(parameters: Parameters, target_model: str | None) -> ModelChoice:
@@ -34,8 +30,3 @@ def refuse_choice(parameters: Parameters) -> None:
                 f"parameters.{name}: expected none: without ABSA_MODEL_STORE this server has one model, or the path "
                 "names it; leave it out"
             )
-
-
-def models_metric(models: Mapping[str, str]) -> str:
-    """The models as metrics of `Server-Timing`: `model;desc="name@version"`, escaped as in a URL."""
-    return ", ".join(f'{role};desc="{quote(label, safe="/@:.-_+")}"' for role, label in models.items())

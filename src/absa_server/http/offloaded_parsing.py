@@ -77,6 +77,7 @@ class ParserProcess:
         custom_attributes: str | None,
         limits: Limits,
         is_batch: bool = False,
+        first_line: int = 1,
         timeout_s: float | None = None,
     ) -> ParsedRequest:
         """As `requests.parse_request`, raising what that raises; else `ParserFailed`. Blocks: call it in a thread.
@@ -90,6 +91,7 @@ class ParserProcess:
             "custom_attributes": custom_attributes,
             "limits": limits,
             "is_batch": is_batch,
+            "first_line": first_line,
         }
         with self._lock:
             try:

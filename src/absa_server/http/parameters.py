@@ -1,7 +1,7 @@
 """What a caller may ask for next to the texts: read from JSON or from a header, and told to the next container.
 
 Knows the names, types and ranges of parameters, not what they do. A new one needs a row in `_PARAMETERS` and a field
-of `types.Parameters`; names without a row (`stream`) are refused.
+of `types.Parameters`; names without a row are refused.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,15 +41,17 @@ def _choice(names: tuple[str, ...]) -> _Parameter:
     return _Parameter(one_of(names), lambda value: value in names, str)
 
 
+_SWITCH = _Parameter(
+    "true or false",
+    lambda value: isinstance(value, bool),
+    lambda value: {"true": True, "false": False}.get(value, value),
+)
 _PARAMETERS: Mapping[str, _Parameter] = {
     "mode": _choice(get_args(Mode)),
     "min_score": _Parameter("a number from 0 to 1", _is_probability, _number),
     "offsets": _choice(get_args(OffsetUnit)),
-    "return_text": _Parameter(
-        "true or false",
-        lambda value: isinstance(value, bool),
-        lambda value: {"true": True, "false": False}.get(value, value),
-    ),
+    "return_text": _SWITCH,
+    "stream": _SWITCH,
     **dict.fromkeys(MODEL_NAMES, _Parameter("a model's name", lambda value: isinstance(value, str), str)),
 }
 # Whom this container was told to ask is no business of the next one.
@@ -89,6 +91,18 @@ def parse_custom_attributes(header: str | None) -> Parameters:
         parameter = _parameter(name, path=CUSTOM_ATTRIBUTES)
         given[name] = _checked(parameter.from_header(value), parameter, path=f"{CUSTOM_ATTRIBUTES}: {name}")
     return replace(DEFAULTS, **given)
+
+
+def asks_to_stream(header: str | None) -> bool:
+    """Whether Custom-Attributes say `stream=true`: the one of them that is read for a JSON object, too.
+
+    Raises `InvalidRequest` for another value than true or false; other attributes may be anything.
+    """
+    for attribute in (header or "").split(";"):
+        name, equals, value = (part.strip() for part in attribute.partition("="))
+        if equals and name == "stream":
+            return bool(_checked(_SWITCH.from_header(value), _SWITCH, path=f"{CUSTOM_ATTRIBUTES}: {name}"))
+    return False
 
 
 def changed_parameters(parameters: Parameters, *, base: Parameters = DEFAULTS) -> dict[str, object]:

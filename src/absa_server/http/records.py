@@ -36,7 +36,7 @@ def parse_record(value: object, *, place: Place, defaults: Parameters, limits: L
     try:
         return _parse(value, place=place, defaults=defaults, limits=limits)
     except InvalidRequest as error:
-        return RecordError(_passable_id(value), error.message)
+        return RecordError(passable_id(value), error.message)
 
 
 def _parse(value: object, *, place: Place, defaults: Parameters, limits: Limits) -> Record | RecordError:
@@ -93,7 +93,7 @@ def _parse_id(value: object, *, path: str) -> RecordId:
     raise InvalidRequest(f"{path}: expected a string, a number, a boolean or null, got {kind_of(value)}")
 
 
-def _passable_id(value: object) -> RecordId:
+def passable_id(value: object) -> RecordId:
     """The id of a record that is refused for whatever reason, so that its caller recognises it."""
     try:
         return _parse_id(value.get("id"), path="id") if isinstance(value, dict) else None

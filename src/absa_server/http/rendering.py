@@ -37,7 +37,7 @@ def render(
     """
     if media_type == CSV:
         return _csv(results, request)
-    is_list = media_type == JSON and request.shape != "single"
+    is_list = media_type == JSON and request.shape != "single" and not request.is_by_line
     # What stands once beside the list need not stand in each of its results.
     base = request.parameters if is_list else DEFAULTS
     parts = [
@@ -48,7 +48,17 @@ def render(
     ]
     if is_list:
         return _list(parts, changed_parameters(request.parameters) if repeat_parameters else {})
-    return parts[0] if media_type == JSON else b"".join(part + b"\n" for part in parts)
+    return parts[0] if media_type == JSON and not request.is_by_line else b"".join(part + b"\n" for part in parts)
+
+
+def render_line(
+    result: Result, record: Record | RecordError, *, text_by_default: bool, repeat_parameters: bool
+) -> bytes:
+    """One record's line of JSON Lines, its end included; see `render`."""
+    fields = result_fields(
+        result, record, DEFAULTS, text_by_default=text_by_default, repeat_parameters=repeat_parameters
+    )
+    return orjson.dumps(fields) + b"\n"
 
 
 def _list(parts: Sequence[bytes], parameters: dict[str, object]) -> bytes:
@@ -121,7 +131,9 @@ def _rounded(score: float | None) -> float | None:
 
 def _csv(results: Sequence[Result], request: ParsedRequest) -> bytes:
     """One row a record: its id, where any record has one, and its aspects as one JSON column; no header."""
-    has_ids = any(record.id is not None for record in request.records)
+    has_ids = request.has_ids
+    if has_ids is None:
+        has_ids = any(record.id is not None for record in request.records)
     page = io.StringIO(newline="")
     writer = csv.writer(page, lineterminator="\n")
     for result, record in zip(results, request.records, strict=True):

@@ -14,9 +14,9 @@ from absa_server.http.decoding import decode_text, load_json, without_byte_order
 from absa_server.http.limits import Limits
 from absa_server.http.media_types import CSV, JSON, JSON_LINES, parse_media_type, request_type
 from absa_server.http.parameters import DEFAULTS, parse_custom_attributes, parse_parameters
-from absa_server.http.records import RecordError, parse_record
+from absa_server.http.records import RecordError, parse_record, passable_id
 from absa_server.http.wording import Place, kind_of, one_of, unknown_name
-from absa_server.types import Parameters, Record
+from absa_server.types import Parameters, Record, RecordId
 
 __all__ = ["Limits", "ParsedRequest", "RecordError", "Shape", "parse_request"]
 
@@ -29,17 +29,26 @@ class ParsedRequest:
     """What was asked. The answer follows `shape`, not the number of records: a list of one is a list.
 
     `parameters` are those of the request as a whole; a record's own may differ. `media_type` is the canonical type
-    that the body was read as.
+    that the body was read as. `is_by_line`: a batch transform job's, which has a line for each record in whatever type.
+    `has_ids`: whether an answer in CSV has the column of ids; None: where any record has one.
     """
 
     shape: Shape
     records: tuple[Record | RecordError, ...]
     parameters: Parameters
     media_type: str
+    is_by_line: bool = False
+    has_ids: bool | None = None
 
 
 def parse_request(
-    body: bytes, *, content_type: str | None, custom_attributes: str | None, limits: Limits, is_batch: bool = False
+    body: bytes,
+    *,
+    content_type: str | None,
+    custom_attributes: str | None,
+    limits: Limits,
+    is_batch: bool = False,
+    first_line: int = 1,
 ) -> ParsedRequest:
     """The records of `body` in order, each with the parameters that hold for it.
 
@@ -47,11 +56,12 @@ def parse_request(
     and `InvalidRequest` for a malformed body, a wrong shape, unknown names, too many records, and a bad single record.
 
     `is_batch`: the body is lines cut from an object by a batch transform job, which one refused request would fail.
-    Whatever is in the body then stays in its place as an error, and a row of CSV ends with its line.
+    Whatever is in the body then stays in its place as an error, a row of CSV ends with its line, and JSON of several
+    lines is read as JSON Lines. `first_line` is the number of the first line, where they are a part of a larger body.
     """
     media_type = request_type(content_type)
     if is_batch:
-        return _parse_batch(body, media_type, custom_attributes, limits=limits)
+        return _parse_batch(body, media_type, custom_attributes, limits=limits, first_line=first_line)
     body = without_byte_order_mark(body)
     if not body:
         raise InvalidRequest(f"body: expected {media_type}, got an empty body")
@@ -69,16 +79,30 @@ def parse_request(
     return _single(text, place=Place(), parameters=parameters, media_type=media_type, limits=limits)
 
 
-def _parse_batch(body: bytes, media_type: str, custom_attributes: str | None, *, limits: Limits) -> ParsedRequest:
+def _parse_batch(
+    body: bytes, media_type: str, custom_attributes: str | None, *, limits: Limits, first_line: int
+) -> ParsedRequest:
     parameters = parse_custom_attributes(custom_attributes)  # said once for the whole job: a fault of it fails the job
     if media_type == JSON_LINES:
-        return ParsedRequest("lines", _parse_lines(body, parameters=parameters, limits=limits), parameters, JSON_LINES)
+        records = _parse_lines(body, parameters=parameters, limits=limits, first_line=first_line)
+        return ParsedRequest("lines", records, parameters, JSON_LINES, is_by_line=True)
     if media_type == CSV:
-        return ParsedRequest("list", parse_row_lines(body, defaults=parameters, limits=limits), parameters, CSV)
+        records = parse_row_lines(body, defaults=parameters, limits=limits, first_row=first_line)
+        return ParsedRequest("list", records, parameters, CSV, is_by_line=True)
     try:
         return parse_request(body, content_type=media_type, custom_attributes=custom_attributes, limits=limits)
     except InvalidRequest as error:
-        return ParsedRequest("single", (RecordError(None, error.message),), parameters, media_type)
+        if media_type == JSON and b"\n" in body.removesuffix(b"\n"):
+            return _parse_batch(body, JSON_LINES, custom_attributes, limits=limits, first_line=first_line)
+        return ParsedRequest("single", (RecordError(_id_in(body, media_type), error.message),), parameters, media_type)
+
+
+def _id_in(body: bytes, media_type: str) -> RecordId:
+    """The id of a body that is one refused record."""
+    try:
+        return passable_id(load_json(body, path="body")) if media_type == JSON else None
+    except InvalidRequest:
+        return None
 
 
 def _parse_json(value: object, custom_attributes: str | None, *, limits: Limits) -> ParsedRequest:
@@ -138,11 +162,13 @@ def _list(values: list[object], *, name: str, parameters: Parameters, limits: Li
     return ParsedRequest("list", tuple(records), parameters, JSON)
 
 
-def _parse_lines(body: bytes, *, parameters: Parameters, limits: Limits) -> tuple[Record | RecordError, ...]:
+def _parse_lines(
+    body: bytes, *, parameters: Parameters, limits: Limits, first_line: int = 1
+) -> tuple[Record | RecordError, ...]:
     """One record a line. A batch transform job expects an answer to each, so a blank line is an error in its place."""
     body = body.removesuffix(b"\n")
     limits.check_records(body.count(b"\n") + 1, path="body")
-    lines = enumerate(body.split(b"\n"), start=1)
+    lines = enumerate(body.split(b"\n"), start=first_line)
     return tuple(_parse_line(line, number=number, parameters=parameters, limits=limits) for number, line in lines)
 
 

@@ -61,6 +61,7 @@ _PARAMETERS = {
         "model": _MODEL,
         "aspect_model": _MODEL,
         "sentiment_model": _MODEL,
+        "stream": {"type": "boolean", "default": False},
     },
 }
 _ASPECT = {

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+from absa_server.absa.absa_json import OutputSection
 from absa_server.absa.artifact import ROLE_FOLDERS, Artifact, open_artifact
 from absa_server.absa.batches import BatchRunner
 from absa_server.absa.checkpoint import Checkpoint
@@ -22,6 +23,8 @@ from absa_server.serving.footprints import measured_resident_bytes
 from absa_server.serving.guarded_engine import GuardedEngine
 from absa_server.serving.self_test import check_self_test
 from absa_server.types import Engine, GivenAspect, Record
+from absa_server.user_code.functions import CODE_FOLDER, UserFunctions
+from absa_server.user_code.loaded import UserCode, functions_of, load_user_code
 from model_loader import ArtifactError, open_folder
 from model_loader.manifest import artifact_hash, content_hash
 
@@ -42,11 +45,17 @@ class EngineOptions:
     self_test: bool = False
 
 
+# What the artifact's own code is given as its model: a callable made of the pipeline.
+AsCallable = Callable[[Pipeline], Callable[..., object]]
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
     """A pipeline and what it holds. `close` gives its memory back; nobody may be using it then.
 
     `engines` names what runs each of its networks; `version` tells its content, where whoever loads it does not know.
+    `code` answers its requests instead, where the artifact brings some and it is switched on; the pipeline may then be
+    one without any stage.
     """
 
     pipeline: Pipeline
@@ -55,42 +64,63 @@ class LoadedModel:
     close: Callable[[], None]
     engines: tuple[str, ...] = ()
     version: str = ""
+    code: UserCode | None = None
 
 
-def load_model(root: Path, options: EngineOptions, *, is_hashed: bool = True) -> LoadedModel:
+def load_model(
+    root: Path, options: EngineOptions, *, as_callable: AsCallable | None = None, is_hashed: bool = True
+) -> LoadedModel:
     """The artifact at `root`, loaded and tried on one sentence. Raises `InvalidModel` telling its owner what to fix.
 
+    `as_callable` switches the artifact's own code on: the code is run, and sees of the pipeline what it returns.
     Without `is_hashed` its files are not read a second time for a version.
     """
     started = time.monotonic()
     try:
-        folder = open_folder(root, own_folders=ROLE_FOLDERS)
+        folder = open_folder(root, own_folders=(*ROLE_FOLDERS, CODE_FOLDER))
     except ArtifactError as error:
         raise InvalidModel(str(error)) from error
-    artifact = open_artifact(folder.root)
+    functions = functions_of(folder.root, is_wanted=as_callable is not None)
+    artifact = _open(folder.root, functions)
     engines: list[Engine] = []
+    code = None
     try:
-        pipeline = _build(artifact, options, engines)
+        pipeline = _build(artifact, options, engines) if artifact else Pipeline(None, None, OutputSection())
         _self_test(pipeline)
         names = tuple(engine.name for engine in engines)
-        if options.self_test:
+        if options.self_test and artifact is not None:
             _check_stored_answers(folder.root, pipeline, names)
+        if functions is not None and as_callable is not None:
+            default_model = as_callable(pipeline) if artifact else None
+            code = load_user_code(functions, folder.root, default_model=default_model)
     except BaseException:
         _close(engines)
         raise
+    kind = artifact.kind if artifact else "user code"
     weights = sum(engine.resident_bytes for engine in engines)
     resident = measured_resident_bytes(folder.root, names) or weights
     logger.info(
         "model_loaded",
         extra={
-            "kind": artifact.kind,
+            "kind": kind,
             "seconds": round(time.monotonic() - started, 3),
             "resident_bytes": resident,
             "files_bytes": folder.size_bytes,
         },
     )
     version = artifact_hash(folder.root)[:_VERSION_CHARS] if is_hashed else ""
-    return LoadedModel(pipeline, artifact.kind, resident, lambda: _close(engines), names, version)
+    return LoadedModel(pipeline, kind, resident, lambda: _close(engines), names, version, code)
+
+
+def _open(root: Path, functions: UserFunctions | None) -> Artifact | None:
+    """The artifact's models; None where it has none and its code makes its own. Raises `InvalidModel`."""
+    try:
+        return open_artifact(root)
+    except InvalidModel as error:
+        if functions is None or functions.model_fn is None:
+            raise
+        logger.info("user_code_without_models", extra={"reason": error.message})
+        return None
 
 
 def _build(artifact: Artifact, options: EngineOptions, engines: list[Engine]) -> Pipeline:

@@ -13,6 +13,7 @@ from absa_server.errors import AbsaError, ModelNotReady
 from absa_server.serving.loading import LoadedModel
 from absa_server.serving.served_model import ServedModel
 from absa_server.telemetry.model_labels import ONE_MODEL
+from absa_server.user_code.loaded import UserCode
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,11 @@ class ModelSlot:
     def model(self) -> LoadedModel | None:
         """The model, once it is ready."""
         return self._model
+
+    @property
+    def code(self) -> UserCode | None:
+        """The model's own code, once it is ready and if it brings some."""
+        return self._model.code if self._model is not None else None
 
     def require(self) -> LoadedModel:
         """The model. Raises `ModelNotReady` while it loads, when its load failed, or when none is expected."""

@@ -8,6 +8,7 @@ from absa_server.absa.absa_json import OutputSection
 from absa_server.absa.pipeline import Pipeline
 from absa_server.errors import InvalidRequest
 from absa_server.serving.loading import LoadedModel
+from absa_server.user_code.loaded import UserCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +29,18 @@ class ModelChoice:
 class ServedModel:
     """`models` maps the role (`model`, or `aspect_model` and `sentiment_model`) to `name@version`.
 
-    `name` is what its work is counted under.
+    `name` is what its work is counted under; `code` answers instead, where the artifact brings some.
     """
 
     pipeline: Pipeline
     models: Mapping[str, str]
     name: str
+    code: UserCode | None = None
 
     @classmethod
     def of(cls, loaded: LoadedModel, name: str) -> Self:
         """A model that stands for itself."""
-        return cls(loaded.pipeline, {"model": f"{name}@{loaded.version}"}, name)
+        return cls(loaded.pipeline, {"model": f"{name}@{loaded.version}"}, name, loaded.code)
 
 
 @dataclass(frozen=True, slots=True)

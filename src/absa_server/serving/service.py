@@ -4,8 +4,10 @@ Knows no HTTP. The analysis itself is the pipeline's, its order the scheduler's.
 """
 
 import asyncio
+import math
 import os
 import sys
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -91,12 +93,28 @@ class Service:
                 with self._job(pipeline, records, known=answers, every=False, model=model) as job:
                     await job.news.wait()
                     answers.update(job.take())
+                    job.raise_failure()
         return [answers[index] for index in range(len(records))]
+
+    def predict_in_thread(self, pipeline: Pipeline, records: Sequence[Record]) -> list[Answer]:
+        """As `predict`, for a caller in a thread of its own, which waits: its rows share batches with all others."""
+        done = threading.Event()
+        job = self._scheduler.submit([pipeline.chain(record) for record in records], wake=done.set)
+        limit_s = self._limits.request_timeout_s
+        try:
+            if not done.wait(None if math.isinf(limit_s) else limit_s):
+                raise self._too_late(Deadline())
+            if job.error is not None:
+                raise job.error
+            answers = dict(job.take_finished())
+            return [answers[index] for index in range(len(records))]
+        finally:
+            self._scheduler.abandon(job)
 
     async def stream(
         self, pipeline: Pipeline, records: Sequence[Record], *, model: str = ONE_MODEL
     ) -> AsyncGenerator[tuple[int, Answer]]:
-        """The results as they come, each with the index of its record; raises what `predict` does.
+        """The results as they come, each with the index of its record; then raises what `predict` does.
 
         Close it (`aclosing`), inside a `deadline` of your own: time that a reader takes is not the server's.
         """
@@ -109,6 +127,7 @@ class Service:
                 job.news.clear()
                 for result in job.take():
                     yield result
+                job.raise_failure()
 
     def _known(self, pipeline: Pipeline, records: Sequence[Record]) -> dict[int, Analysis]:
         """What the cache holds, by the record's index."""
@@ -144,11 +163,14 @@ class Service:
         return self._outbox
 
     @asynccontextmanager
-    async def deadline(self) -> AsyncIterator[Deadline]:
-        """Cancels what is awaited inside when a request's time is over. Raises `DeadlineExceeded` then."""
+    async def deadline(self, *, spent_s: float = 0.0) -> AsyncIterator[Deadline]:
+        """Cancels what is awaited inside when a request's time is over. Raises `DeadlineExceeded` then.
+
+        `spent_s`: how much of its time the request has had before. What need not be waited for is never too late.
+        """
         deadline = Deadline()
         try:
-            async with asyncio.timeout(self._limits.request_timeout_s):
+            async with asyncio.timeout(self._limits.request_timeout_s - spent_s):
                 yield deadline
         except TimeoutError:
             raise self._too_late(deadline) from None
@@ -176,23 +198,27 @@ def _yield_to_the_event_loop() -> None:
 
 
 class _Work:
-    """A job as the event loop sees it: `news` is set when `take` has something to give, or to raise."""
+    """A job as the event loop sees it: `news` is set when `take` has something to give, or it has failed."""
 
     def __init__(
         self, job: Job, news: asyncio.Event, indexes: Sequence[int], keep: Callable[[int, Answer], None]
     ) -> None:
         self.news = news
         self.is_over = False
+        self._failure: BaseException | None = None
         self._job = job
         self._indexes = indexes
         self._keep = keep
 
     def take(self) -> list[tuple[int, Answer]]:
-        """Results that are new, by their records' indexes. Raises what the job failed with."""
-        self.is_over = self._job.is_over  # read first: then the results are all there
+        """Results that are new, by their records' indexes."""
+        self.is_over, self._failure = self._job.is_over, self._job.error  # read first: then the results are all there
         taken = [(self._indexes[place], answer) for place, answer in self._job.take_finished()]
-        if self._job.error is not None:
-            raise self._job.error
         for index, answer in taken:
             self._keep(index, answer)
         return taken
+
+    def raise_failure(self) -> None:
+        """Raises what the job had failed with at the last `take`, if it had."""
+        if self._failure is not None:
+            raise self._failure

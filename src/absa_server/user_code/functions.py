@@ -15,7 +15,8 @@ from typing import Any
 
 from absa_server.errors import InvalidModel
 
-SCRIPT = "code/inference.py"
+CODE_FOLDER = "code"
+SCRIPT = f"{CODE_FOLDER}/inference.py"
 # How many arguments each function takes; one more is the context.
 ARGUMENTS = {
     "model_fn": 1,

@@ -4,6 +4,7 @@ Whoever brings a `model_fn` gets the toolkits' defaults for the rest; whoever ke
 then the data between the steps are plain dicts, as `docs/api.md` shows a record and its result. Knows no HTTP server.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,16 +15,22 @@ from absa_server.user_code.codecs import CSV, JSON, decode, encode
 from absa_server.user_code.functions import SCRIPT, UserFunctions
 
 _DECODED = (JSON, CSV)
+_LINE_ENDS = re.compile(r"[\r\n]+")
+_HEADER = re.compile(r"[!-~][ -~]{0,1023}")
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a handler may know of its request beside the body; handed to functions that take one more argument."""
+    """What a handler may know of its request beside the body; handed to functions that take one more argument.
+
+    `default_model`: the artifact's own models as a callable, records in, results out; None where it has none.
+    """
 
     model_dir: str
     request_id: str = ""
     inference_id: str | None = None
     custom_attributes: str | None = None
+    default_model: Callable[..., object] | None = None
     system_properties: dict[str, object] = field(default_factory=dict)
 
 
@@ -63,10 +70,10 @@ class Transformer:
         try:
             result = self._run(data, content_type, wanted, context)
             written, kind = result if isinstance(result, tuple) and len(result) == 2 else (result, wanted)
-            return _as_bytes(written), str(kind)
+            return _as_bytes(written), _checked_type(kind)
         except AbsaError:
             raise
-        except Exception as error:
+        except BaseException as error:
             raise _failure(error) from error
 
     def _run(self, data: str | bytes, content_type: str, accept: str, context: Context) -> object:
@@ -86,13 +93,13 @@ class Transformer:
         return self.defaults.output_fn(prediction, accept)
 
 
-def load_model(functions: UserFunctions, root: Path) -> object:
+def load_model(functions: UserFunctions, root: Path, default_model: Callable[..., object] | None = None) -> object:
     """What `model_fn` makes of the artifact at `root`. Raises `InvalidModel` when it raises."""
     if functions.model_fn is None:
         raise ValueError("no model_fn")
     try:
-        return functions.model_fn(str(root), Context(str(root)))
-    except Exception as error:
+        return functions.model_fn(str(root), Context(str(root), default_model=default_model))
+    except (Exception, SystemExit) as error:
         raise InvalidModel(f"{SCRIPT}: model_fn failed: {type(error).__name__}: {error}") from error
 
 
@@ -116,9 +123,17 @@ def _as_bytes(written: object) -> bytes:
     )
 
 
-def _failure(error: Exception) -> UserCodeFailed:
+def _checked_type(kind: object) -> str:
+    """A Content-Type that can be written in a header: whoever could put a line end there could write more headers."""
+    if not isinstance(kind, str) or not _HEADER.fullmatch(kind):
+        raise UserCodeFailed(f"{SCRIPT}: expected a content type beside the body, got {ascii(kind)[:80]}")
+    return kind
+
+
+def _failure(error: BaseException) -> UserCodeFailed:
     """The toolkit's own errors carry a status and a phrase; every other is a failure of the code."""
     status, message = getattr(error, "status_code", None), getattr(error, "message", None) or str(error)
     if isinstance(status, int) and 400 <= status <= 599:
-        return UserCodeFailed(f"{getattr(error, 'phrase', '')}: {message}".lstrip(": "), status=status)
+        phrase = _LINE_ENDS.sub(" ", str(getattr(error, "phrase", None) or ""))
+        return UserCodeFailed(f"{phrase}: {message}".lstrip(": "), status=status)
     return UserCodeFailed(f"{SCRIPT} raised {type(error).__name__}: {message}")
