@@ -38,6 +38,12 @@ _MODELS.search_paths.extend(botocore.session.Session().get_component("data_loade
 _MADE_UP = re.compile(r"-\d{4,}\b")
 
 
+def _session() -> boto3.Session:
+    core = botocore.session.Session()
+    core.register_component("data_loader", _MODELS)
+    return boto3.Session(botocore_session=core, region_name=REGION)
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C."""
 
@@ -69,9 +75,7 @@ class Interruption:
     calls: list[str] = field(default_factory=list)
 
     def clients(self) -> Clients:
-        core = botocore.session.Session()
-        core.register_component("data_loader", _MODELS)
-        session = boto3.Session(botocore_session=core, region_name=REGION)
+        session = _session()
         session.events.register("before-call", self._before)
         session.events.register("after-call", self._after)
         return Clients(session)
@@ -136,10 +140,11 @@ class Scene:
         if self.service.named("absa-storage") is None:
             return None
         releases = self.releases()
-        return [
-            [(each.number, each.previous, sorted(each.parts["endpoint"].parameters.items())) for each in releases.newest_first()],
-            releases.pending(),
-        ]  # fmt: skip
+        all_of_them = [
+            (each.number, each.previous, sorted(each.parts["endpoint"].parameters.items()))
+            for each in releases.newest_first()
+        ]
+        return [all_of_them, releases.pending()]
 
     def _account(self) -> Any:
         sagemaker, s3 = boto3.client("sagemaker", REGION), boto3.client("s3", REGION)
@@ -188,6 +193,7 @@ def scene() -> Iterator[Scene]:
             patch.delenv(name, raising=False)
         add_update_endpoint(patch)
         with mock_aws():
+            patch.setattr(boto3, "DEFAULT_SESSION", _session())
             yield Scene(play_cloudformation(patch, REGION))
 
 

@@ -56,6 +56,7 @@ class StackService:
         self.stacks: dict[str, Playing] = {}
         self.fails: list[str] = []
         self._region = region
+        self._kinds = kinds(region)
         self._numbers = itertools.count(1)
         self._at = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -76,7 +77,7 @@ class StackService:
             raise AlreadyExistsException(f"Stack [{name}] already exists")
         number = next(self._numbers)
         stack_id = f"arn:aws:cloudformation:{self._region}:{ACCOUNT}:stack/{name}/{number}"
-        applied = AppliedStack(kinds(self._region), Place(self._region, ACCOUNT, name))
+        applied = AppliedStack(self._kinds, Place(self._region, ACCOUNT, name))
         stack = Playing(stack_id, name, "CREATE_IN_PROGRESS", template, parameters, tags, applied)
         self.stacks[stack_id] = stack
         self._begin(stack, "CREATE_IN_PROGRESS", lambda: self._create(stack))
@@ -254,7 +255,9 @@ def _answers(service: StackService) -> Iterator[tuple[str, Callable[[Any], Actio
         return ActionResult({"TemplateBody": service._required(response._get_param("StackName")).template})
 
     def described(response: Any) -> ActionResult:
-        return ActionResult({"Stacks": [_document(each) for each in service.describe(response._get_param("StackName"))]})
+        return ActionResult(
+            {"Stacks": [_document(each) for each in service.describe(response._get_param("StackName"))]}
+        )
 
     def events(response: Any) -> ActionResult:
         return ActionResult({"StackEvents": service._required(response._get_param("StackName")).events})

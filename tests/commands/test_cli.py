@@ -9,7 +9,9 @@ import pytest
 from .conftest import ROOT, environment
 
 ABSA = str(Path(sys.executable).parent / "absa")
-COMMANDS = ["bench", "plan", "serve", "smoke", "train-demo"]
+COMMANDS = [
+    "bench", "deploy", "destroy", "plan", "push-image", "rollback", "serve", "smoke", "train-demo", "update",
+]  # fmt: skip
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -31,7 +33,9 @@ def test_help_of_each_command_shows_an_example(command):
     assert f"absa {command} --" in shown.stdout
 
 
-@pytest.mark.parametrize("door", ["bench", "plan", "smoke", "train_demo"])
+@pytest.mark.parametrize(
+    "door", ["bench", "deploy", "destroy", "plan", "push_image", "rollback", "smoke", "train_demo", "update"]
+)
 def test_script_is_a_door_to_the_command(door):
     """`scripts/X.py --help` is the help of `absa X`."""
     shown = run(sys.executable, str(ROOT / "scripts" / f"{door}.py"), "--help")
@@ -43,6 +47,6 @@ def test_help_does_not_import_torch():
     """What answers at once must not load the frameworks."""
     code = (
         "import sys, absa_server.cli; "
-        "print([name for name in ('torch', 'transformers', 'tokenizers', 'fastapi') if name in sys.modules])"
+        "print([name for name in ('torch', 'transformers', 'tokenizers', 'fastapi', 'boto3') if name in sys.modules])"
     )
     assert run(sys.executable, "-c", code).stdout.strip() == "[]"

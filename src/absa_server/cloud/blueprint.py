@@ -31,6 +31,11 @@ class Blueprint:
         """What a release remembers of it."""
         return Content(self.text, without_wires(self.part, self.parameters))
 
+    def defaults(self) -> dict[str, str]:
+        """The template's own values."""
+        declared = self.template.get("Parameters", {})
+        return {name: str(rule["Default"]) for name, rule in declared.items() if "Default" in rule}
+
     def wanted(self, endpoint: str, place: Place) -> Wanted:
         """The stack that it makes."""
         resolver = Resolver(self.template, self.parameters, place=place)

@@ -48,20 +48,16 @@ class Deployment:
 
     def plan(self, request: Request, templates: Path, *, is_update: bool = False) -> tuple[Found, list[Blueprint]]:
         """The account as it is, and every part as it will be, checked; nothing is changed. Raises `BadTemplate`."""
-        found, texts = look(self._clients, self._endpoint), read_texts(templates)
+        found = look(self._clients, self._endpoint)
         if is_update and "endpoint" not in found.living:
             raise NothingToDo(f"there is no endpoint {self._endpoint} in {found.place.region}: `absa deploy` makes it")
-        parts = _chosen(request, found, is_update=is_update)
-        refuse_unknown(request.given, (parse_template(texts[part.name], name=part.template) for part in parts))
-        given, present = self._given(request, found), self._present(found)
-        plans = rehearse(parts, texts, given=given, outputs=found.outputs(), present=present, place=found.place)
-        return found, plans
+        return found, rehearsed(found, request, templates, is_update=is_update, present=self._present(found))
 
     def deploy(self, request: Request, templates: Path, *, is_update: bool = False) -> dict[str, Mapping[str, str]]:
         """The outputs of every stack, once all are as asked for. Raises any `CloudError`."""
         self._settle()
         found, plans = self.plan(request, templates, is_update=is_update)
-        given, present, outputs = self._given(request, found), self._present(found), found.outputs()
+        given, present, outputs = _given(request, found), self._present(found), found.outputs()
         released: list[Blueprint] = []
         for planned in plans:
             current = present.get(planned.part.name, {})
@@ -106,10 +102,6 @@ class Deployment:
         for stack in look(self._clients, self._endpoint).stacks.values():
             if is_under_way(stack.status):
                 self._driver.settle(stack.name)
-
-    def _given(self, request: Request, found: Found) -> dict[str, str]:
-        given = {"EndpointName": self._endpoint} | dict(request.given)
-        return with_derived(given, found.present().get("endpoint", {}))
 
     def _present(self, found: Found) -> dict[str, Mapping[str, str]]:
         """The parameters of each stack; scaling that an interrupted run has given up counts as still there."""
@@ -198,6 +190,29 @@ class Deployment:
     def _content(self, stack: Stack, part: Part) -> Content:
         """What the stack is at."""
         return Content(template_of(self._cloudformation, stack.name), without_wires(part, stack.parameters))
+
+
+def rehearsed(
+    found: Found,
+    request: Request,
+    templates: Path,
+    *,
+    is_update: bool = False,
+    present: Mapping[str, Mapping[str, str]] | None = None,
+) -> list[Blueprint]:
+    """Every part that the request is about, as it will be, checked. Calls nothing. Raises `BadTemplate`."""
+    texts = read_texts(templates)
+    parts = _chosen(request, found, is_update=is_update)
+    refuse_unknown(request.given, (parse_template(texts[part.name], name=part.template) for part in parts))
+    return rehearse(
+        parts, texts, given=_given(request, found), outputs=found.outputs(),
+        present=found.present() if present is None else present, place=found.place,
+    )  # fmt: skip
+
+
+def _given(request: Request, found: Found) -> dict[str, str]:
+    given = {"EndpointName": found.endpoint} | dict(request.given)
+    return with_derived(given, found.present().get("endpoint", {}))
 
 
 def _chosen(request: Request, found: Found, *, is_update: bool) -> list[Part]:

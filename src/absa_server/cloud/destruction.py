@@ -60,6 +60,15 @@ class Destruction:
         if others:
             raise Refused(f"the data are shared with {', '.join(sorted(others))}: destroy these endpoints first")
 
+    def data(self) -> list[str]:
+        """The buckets and the repository that `remove_data` would delete."""
+        storage = self.look().stacks.get("storage")
+        return (
+            [storage.outputs[each] for each in (*BUCKETS, "RepositoryName") if each in storage.outputs]
+            if storage
+            else []
+        )
+
     def remove_data(self, told: Callable[[str], None]) -> None:
         """Every object, every image, then what held them, then the stack. `told` hears of each bucket and repository.
 

@@ -4,6 +4,7 @@ Pure: reads templates and values, calls nothing.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 
 from absa_server.cloud.errors import BadTemplate
@@ -61,8 +62,18 @@ def refuse_unknown(given: Iterable[str], templates: Iterable[Template]) -> None:
 
 
 def derived(values: Mapping[str, str]) -> dict[str, str]:
-    """What follows from what was given: a role of an endpoint in a VPC needs network interfaces."""
-    return {"IsInVpc": "true" if values["SubnetIds"] else "false"} if "SubnetIds" in values else {}
+    """What follows from what was given.
+
+    The role of an endpoint in a VPC needs network interfaces; the CPU alarm counts cores, which an instance's size
+    tells: large has two, xlarge four, Nxlarge N times as many.
+    """
+    found: dict[str, str] = {}
+    if "SubnetIds" in values:
+        found["IsInVpc"] = "true" if values["SubnetIds"] else "false"
+    size = re.fullmatch(r"ml\.[a-z0-9-]+\.(?:(large)|(\d*)xlarge)", values.get("InstanceType", ""))
+    if size:
+        found["VcpusPerInstance"] = "2" if size[1] else str(4 * int(size[2] or 1))
+    return found
 
 
 def without_wires(part: Part, values: Mapping[str, str]) -> dict[str, str]:
