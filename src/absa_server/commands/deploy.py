@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from absa_server.commands.cloud_options import (
     DEFAULT_ENDPOINT,
@@ -177,7 +177,7 @@ def _show_offline(endpoint: str, request: "Request", templates: Path, region: st
 def _show_plan(found: "Found", plans: "Sequence[Blueprint]", *, console: Console) -> None:
     """What will change: of a stack that is there, from its values; of a new one, from the template's defaults."""
     console.print(f"account {found.place.account_id}, {found.place.region}")
-    table = Table("stack", "is", "values that change")
+    table = Table("stack", "is", Column("values that change", overflow="fold"))
     for each in plans:
         stack = found.stacks.get(each.part.name)
         before = stack.parameters if stack else each.defaults()
