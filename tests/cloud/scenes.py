@@ -229,6 +229,9 @@ STORIES = (
 )
 
 
+STORY = {story.name: story for story in STORIES}
+
+
 def played(story: Story, interruption: Interruption) -> tuple[dict[str, Any], list[str], bool]:
     """What is left once the story's command was interrupted and run again; its calls; whether it was interrupted."""
     with scene() as on:

@@ -101,7 +101,10 @@ def test_rollback_that_fails_again_is_given_up(driver, stage):
         driver.bring(wanted("3"))
 
 
-@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS"])  # fmt: skip
+DEAD = ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS"]
+
+
+@pytest.mark.parametrize("status", DEAD)
 def test_dead_stack_is_deleted_and_made_anew(driver, stage, status):
     """Whatever killed it."""
     driver.bring(wanted())
@@ -171,7 +174,13 @@ def test_settle_waits_until_nothing_is_under_way(driver, stage):
 
 def stack(status: str, reason: str = "") -> dict:
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    return {"StackId": "arn:s", "StackName": "s", "StackStatus": status, "StackStatusReason": reason, "CreationTime": at}
+    return {
+        "StackId": "arn:s",
+        "StackName": "s",
+        "StackStatus": status,
+        "StackStatusReason": reason,
+        "CreationTime": at,
+    }
 
 
 def event(number: int, logical: str, status: str, reason: str = "") -> dict:
