@@ -166,8 +166,9 @@ class Scene:
 def _endpoint(sagemaker: Any, name: str) -> Any:
     config = sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
     (variant,) = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
-    model = sagemaker.describe_model(ModelName=variant["ModelName"])["PrimaryContainer"]
-    return [name, variant["InstanceType"], model["Image"], model["ModelDataUrl"]]
+    model = sagemaker.describe_model(ModelName=variant["ModelName"])
+    containers = model.get("Containers") or [model["PrimaryContainer"]]
+    return [name, variant["InstanceType"], *((each["Image"], each["ModelDataUrl"]) for each in containers)]
 
 
 def _even(found: Any) -> Any:
