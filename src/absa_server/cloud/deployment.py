@@ -5,13 +5,14 @@ Each of the three may be interrupted anywhere and run again: it begins by lookin
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from absa_server.cloud.account import Found, look
 from absa_server.cloud.aws import Clients
 from absa_server.cloud.blueprint import Blueprint, blueprint, read_texts, rehearse, with_derived
 from absa_server.cloud.errors import NothingToDo
+from absa_server.cloud.function_package import Packager
 from absa_server.cloud.parameters import refuse_unknown, without_wires
 from absa_server.cloud.parts import BY_NAME, PARTS, Part, parts_named
 from absa_server.cloud.releases import Content, Release, Releases
@@ -67,6 +68,7 @@ class Deployment:
                 if ready.part is _last_released(plans):
                     outputs |= self._release(found, released, _bucket(outputs))
             else:
+                ready = self._packaged(ready, templates, outputs)
                 outputs[ready.part.name] = self._driver.bring(ready.wanted(self._endpoint, found.place)).outputs
         return outputs
 
@@ -113,6 +115,14 @@ class Deployment:
         if live is not None:
             present["endpoint"] = {**stack.parameters, **live.parts["endpoint"].parameters}
         return present
+
+    def _packaged(self, ready: Blueprint, templates: Path, outputs: Mapping[str, Mapping[str, str]]) -> Blueprint:
+        """The part with its local files in S3; most have none."""
+        if not ready.part.is_transformed:
+            return ready
+        bucket = _bucket(outputs)
+        packager = Packager(self._clients.s3(), bucket=bucket, endpoint=self._endpoint, folder=templates)
+        return replace(ready, text=packager.packaged(ready.template))
 
     def _releases(self, bucket: str) -> Releases:
         return Releases(self._clients.s3(), bucket, self._endpoint)
