@@ -188,7 +188,7 @@ def test_push_builds_checks_pushes_and_prints_the_digest(engine):
     ]
     code, said = absa("push-image", "--repository", URI, "--image", "absa-server")
     assert (code, "there already" in said) == (0, True), said
-    assert (engine.parent / "log").read_text().count(f"push {URI}") == 1
+    assert (engine.parent / "log").read_text().count(f"\npush {URI}") == 1
 
 
 def test_image_for_another_machine_is_not_pushed(engine):

@@ -41,11 +41,12 @@ def lint_rows() -> list[tuple[str, str, int, int | None]]:
 
 
 def deployed_rows() -> list[tuple[str, ...]]:
-    """(shape, its containers, instances, scaling policies, alarms, unknown metrics, then after an update)."""
-    return [_deployed(shape) for shape in SHAPES]
+    """A row for each shape."""
+    return [deployed_row(shape) for shape in SHAPES]
 
 
-def _deployed(shape: str) -> tuple[str, ...]:
+def deployed_row(shape: str) -> tuple[str, ...]:
+    """(shape, its containers, the endpoint after an update, scaling policies, alarms, unknown metrics)."""
     with scene() as on:
         on.deploy(Interruption().clients(), Shape=shape)
         before = on.left()["account"]
@@ -72,11 +73,12 @@ def _unknown(name: str, shape: str) -> set[tuple[str, str]]:
 
 
 def planted_rows() -> list[tuple[str, int, int]]:
+    """A row for each error that the tests plant."""
+    return [planted_row(plant) for plant in seeded.PLANTED]
+
+
+def planted_row(plant: Callable[[dict], None]) -> tuple[str, int, int]:
     """(error, what cfn-lint says of it, what our checks say)."""
-    return [_planted(plant) for plant in seeded.PLANTED]
-
-
-def _planted(plant: Callable[[dict], None]) -> tuple[str, int, int]:
     template = copy.deepcopy(seeded.ENDPOINT)
     plant(template)
     # A parameter that is no longer used is the only trace that some of them leave.

@@ -1,6 +1,7 @@
-"""The drill of the cloud commands in small: the same code, fewer interruptions."""
+"""The drills of the cloud in small: the same code, fewer interruptions, fewer shapes."""
 
 from tests.cloud.scenes import STORY
+from tests.drills import templates
 from tests.drills.deploy import drill
 
 
@@ -16,3 +17,12 @@ def test_drill_sees_what_does_not_come_to_the_same(monkeypatch):
     monkeypatch.setattr("absa_server.cloud.releases.Releases.pending", lambda _: None)
     (row,) = drill((STORY["rollback"],), only_changing=True)
     assert any("UpdateStack" in difference for difference in row.differences)
+
+
+def test_templates_drill_in_small():
+    """The pipeline deployed and updated, no metric unknown; one planted error seen; every role asked."""
+    (shape, containers, endpoint, policies, _, unknown) = templates.deployed_row("pipeline")
+    assert (shape, containers, endpoint) == ("pipeline", "SingleModel+SingleModel", "InService, updated")
+    assert (policies, unknown) == ("InvocationsTracking, ConcurrencyTracking", "0")
+    assert templates.planted_row(templates.seeded.no_role) == ("no role", 0, 1)
+    assert [(name, wrong) for name, _, _, wrong in templates.role_rows() if wrong] == []

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +57,11 @@ def reported(console: Console, *, again: str) -> Iterator[None]:
     from absa_server.cloud.aws import translated  # noqa: PLC0415  boto3 is slow to import
     from absa_server.cloud.errors import CloudError  # noqa: PLC0415
 
+    if find_spec("yaml") is None:
+        console.print(
+            "[red]error:[/red] templates cannot be read; install the extra: pip install 'absa-server\\[deploy]'"
+        )
+        raise typer.Exit(1)
     try:
         with translated():
             yield

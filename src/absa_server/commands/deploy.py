@@ -189,12 +189,13 @@ def _show_plan(found: "Found", plans: "Sequence[Blueprint]", *, console: Console
 
 
 def _show_outputs(outputs: Mapping[str, Mapping[str, str]], endpoint: str, *, console: Console) -> None:
-    table = Table("part", "output", "value", show_edge=False)
+    """One a line and whole: they are copied, and read by scripts."""
     for part, values in outputs.items():
         for name, value in values.items():
-            table.add_row(part, name, escape(value))
-    console.print(table, soft_wrap=True)
+            console.print(f"{part}.{name}  {escape(value)}", soft_wrap=True)
     if "endpoint" in outputs:
-        console.print(f"Try it: absa invoke --endpoint {escape(endpoint)}   Go back: absa rollback", soft_wrap=True)
+        console.print(
+            f"Try it: absa invoke --endpoint {escape(endpoint)} --text …   Go back: absa rollback", soft_wrap=True
+        )
     elif "storage" in outputs:
         console.print("Next: absa push-image, and your artifacts below models/ of the artifacts bucket", soft_wrap=True)
