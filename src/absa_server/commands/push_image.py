@@ -66,6 +66,8 @@ def push_image(
         from absa_server.cloud.aws import open_clients  # noqa: PLC0415
 
         clients = open_clients(region or (named.region if named else None), profile)
+        # Bad credentials are told before the build, not minutes later.
+        clients.account_id()
         target = named or parse_repository(_repository_of_the_stack(clients))
         _push(clients, target, _built(image, context, build_arg or []), tag, console=console)
 
