@@ -128,6 +128,12 @@ BENCH ?= tests/drills/assumed_instance.json
 drill-plan: $(INSTALLED_DEV)  ## plan 10,000 requests a second, simulate a burst of three times the rate (BENCH=)
 	$(BIN)/absa plan --bench $(BENCH) --rate 10000 --burst 3 --picture docs/images/burst.png
 
+drill-deploy: $(INSTALLED_DEV)  ## interrupt deploy, update, rollback and destroy at each of their calls, run them again
+	$(BIN)/python -m tests.drills.deploy
+
+drill-templates: $(INSTALLED_DEV)  ## check every template and shape as far as that goes without an account
+	$(BIN)/python -m tests.drills.templates
+
 # Without torch, whose index is the user's choice: its version is pinned, its dependencies are locked, its hash is not.
 COMPILE = $(BIN)/pip-compile --quiet --no-header --strip-extras --generate-hashes --annotation-style line \
 	--no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \

@@ -20,6 +20,7 @@ class Applied:
     type: str
     physical: str
     properties: dict[str, Any]
+    is_kept: bool = False
 
 
 @dataclass
@@ -29,6 +30,7 @@ class AppliedStack:
     kinds: dict[str, Kind]
     place: Place
     resources: dict[str, Applied] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
     _replaced: list[Applied] = field(default_factory=list)
 
     def apply(self, template: Template, parameters: dict[str, str], *, watch: Watch = lambda _: None) -> None:
@@ -50,18 +52,21 @@ class AppliedStack:
             properties = resolver.properties(logical)
             watch(logical)
             self._bring(logical, resolver.type_of(logical), properties)
+            self.resources[logical].is_kept = resolver.is_kept(logical)
 
         resolver = Resolver(template, parameters, place=self.place, physical=physical)
         for logical in resolver.resources():
             bring(logical)
         self._clean_up(set(resolver.resources()))
+        self.outputs = resolver.outputs()
 
-    def delete(self, *, watch: Watch = lambda _: None) -> None:
-        """Deletes every resource, the last made first."""
+    def delete(self, *, watch: Watch = lambda _: None, is_rollback: bool = False) -> None:
+        """Deletes every resource, the last made first; what is kept (but not of a creation rolled back) stays."""
         for logical in reversed(list(self.resources)):
             watch(logical)
             found = self.resources.pop(logical)
-            self.kinds[found.type].delete(found.physical)
+            if is_rollback or not found.is_kept:
+                self.kinds[found.type].delete(found.physical)
 
     def _bring(self, logical: str, kind_name: str, properties: dict[str, Any]) -> None:
         kind, before = self.kinds[kind_name], self.resources.get(logical)

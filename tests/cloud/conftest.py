@@ -6,6 +6,7 @@ import pytest
 from moto import mock_aws
 
 from .moto_updates import add_update_endpoint
+from .scenes import Interruption, Scene, scene
 
 REGION = "eu-west-1"
 
@@ -24,3 +25,16 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     add_update_endpoint(monkeypatch)
     with mock_aws():
         yield REGION
+
+
+@pytest.fixture
+def stage() -> Iterator[Scene]:
+    """An empty account whose CloudFormation is played."""
+    with scene() as found:
+        yield found
+
+
+@pytest.fixture
+def counted() -> Interruption:
+    """Clients that are never interrupted, and the calls they made."""
+    return Interruption()

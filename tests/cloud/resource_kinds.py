@@ -15,7 +15,7 @@ import botocore.session
 from botocore.validate import ParamValidator
 
 Properties = Mapping[str, Any]
-NOT_IN_MOTO = {"AWS::CloudWatch::CompositeAlarm"}
+NOT_IN_MOTO = {"AWS::CloudWatch::CompositeAlarm", "AWS::S3::BucketPolicy"}
 _numbers = itertools.count(1)
 
 
@@ -42,7 +42,7 @@ def _made_up(prefix: str) -> str:
 
 def kinds(region: str) -> dict[str, Kind]:
     """Every resource type that can be applied here, over clients of `region`."""
-    return {**_sagemaker(region), **_scaling(region), **_cloudwatch(region), **_others(region)}
+    return {**_sagemaker(region), **_scaling(region), **_cloudwatch(region), **_storage(region), **_others(region)}
 
 
 def _sagemaker(region: str) -> dict[str, Kind]:
@@ -132,6 +132,60 @@ def _cloudwatch(region: str) -> dict[str, Kind]:
             dashboard,
             lambda name: client.delete_dashboards(DashboardNames=[name]),
             lambda _, properties: dashboard(properties),
+        ),
+    }
+
+
+def _storage(region: str) -> dict[str, Kind]:
+    s3, ecr = boto3.client("s3", region), boto3.client("ecr", region)
+
+    def bucket(properties: Properties) -> str:
+        name = _made_up("absa-storage-bucket")
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
+        s3.put_public_access_block(
+            Bucket=name, PublicAccessBlockConfiguration=properties["PublicAccessBlockConfiguration"]
+        )
+        if "VersioningConfiguration" in properties:
+            s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=properties["VersioningConfiguration"])
+        return name
+
+    def policy(properties: Properties) -> str:
+        # Moto obeys a Deny whatever its condition says, and would refuse everything.
+        document = json.dumps(properties["PolicyDocument"])
+        validate("s3", "PutBucketPolicy", {"Bucket": properties["Bucket"], "Policy": document})
+        return f"policy of {properties['Bucket']}"
+
+    def repository(properties: Properties) -> str:
+        ecr.create_repository(
+            repositoryName=properties["RepositoryName"],
+            imageTagMutability=properties["ImageTagMutability"],
+            imageScanningConfiguration={"scanOnPush": properties["ImageScanningConfiguration"]["ScanOnPush"]},
+        )
+        ecr.put_lifecycle_policy(
+            repositoryName=properties["RepositoryName"],
+            lifecyclePolicyText=properties["LifecyclePolicy"]["LifecyclePolicyText"],
+        )
+        return str(properties["RepositoryName"])
+
+    def of_bucket(name: str, attribute: str) -> str:
+        assert attribute == "Arn"
+        return f"arn:aws:s3:::{name}"
+
+    def of_repository(name: str, attribute: str) -> str:
+        assert attribute == "RepositoryUri"
+        return f"111122223333.dkr.ecr.{region}.amazonaws.com/{name}"
+
+    return {
+        "AWS::S3::Bucket": Kind(
+            bucket, lambda name: s3.delete_bucket(Bucket=name), lambda *_: None, attribute=of_bucket
+        ),
+        # Deleted with its bucket, or after it.
+        "AWS::S3::BucketPolicy": Kind(policy, lambda _: None, lambda _, properties: policy(properties)),
+        "AWS::ECR::Repository": Kind(
+            repository,
+            lambda name: ecr.delete_repository(repositoryName=name, force=True),
+            lambda *_: None,
+            attribute=of_repository,
         ),
     }
 

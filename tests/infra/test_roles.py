@@ -2,9 +2,13 @@
 
 import pytest
 
+from tests.cloud.conftest import counted, stage
+from tests.cloud.scenes import OTHER_TYPE, Interruption
+
 from .policy_evaluator import Call, is_allowed
 from .stacks import resolver
 
+__all__ = ["counted", "stage"]
 AWS = "arn:aws"
 HERE = "eu-west-1:111122223333"
 ENDPOINT = f"{AWS}:sagemaker:{HERE}:endpoint/absa"
@@ -57,6 +61,8 @@ DEPLOYER = {
     Call("sagemaker:InvokeEndpoint", OTHER_ENDPOINT): False,
     Call("cloudformation:UpdateStack", f"{AWS}:cloudformation:{HERE}:stack/absa-endpoint/1"): True,
     Call("cloudformation:DeleteStack", f"{AWS}:cloudformation:{HERE}:stack/other/1"): False,
+    Call("cloudformation:TagResource", f"{AWS}:cloudformation:{HERE}:stack/absa-alarms/1"): True,
+    Call("cloudformation:DescribeStacks", f"{AWS}:cloudformation:{HERE}:stack/absa-storage/1"): True,
     Call("cloudwatch:PutMetricAlarm", f"{AWS}:cloudwatch:{HERE}:alarm:absa-cpu"): True,
     Call("cloudwatch:DeleteAlarms", f"{AWS}:cloudwatch:{HERE}:alarm:other-cpu"): False,
     Call("cloudwatch:PutDashboard", f"{AWS}:cloudwatch::111122223333:dashboard/absa"): True,
@@ -148,6 +154,60 @@ def test_role_is_passed_to_sagemaker_alone():
     assert not is_allowed(
         documents, Call("iam:PassRole", "arn:aws:iam::1:role/x", {"iam:PassedToService": "sagemaker.amazonaws.com"})
     )
+
+
+def test_every_call_of_the_commands_is_allowed(stage, counted):
+    """What update and rollback ask of CloudFormation and S3, recorded from the commands themselves."""
+    stage.deploy(Interruption().clients())
+    stage.update(counted.clients(), InstanceType=OTHER_TYPE)
+    stage.rollback(counted.clients())
+    where = {
+        **dict.fromkeys(("GetObject", "PutObject"), f"{AWS}:s3:::artifacts/releases/absa/000001.json"),
+        "ListObjectsV2": f"{AWS}:s3:::artifacts",
+        "GetCallerIdentity": "*",
+    }
+    rights = {"ListObjectsV2": "s3:ListBucket", "GetCallerIdentity": "sts:GetCallerIdentity"}
+    stack = f"{AWS}:cloudformation:{HERE}:stack/absa-endpoint/1"
+    asked = {
+        Call(rights.get(name, f"{'s3' if name in where else 'cloudformation'}:{name}"), where.get(name, stack))
+        for name in counted.calls
+    }
+    assert {call.action for call in asked} >= {"cloudformation:UpdateStack", "s3:PutObject", "s3:ListBucket"}
+    assert [call for call in asked if not is_allowed(managed("DeployerPolicy"), call)] == []
+
+
+def test_deployer_of_another_endpoint_sees_the_shared_stack_only():
+    """It reads the names of the buckets there, and changes neither that stack nor those of other endpoints."""
+    documents = [resolver("roles", EndpointName="other").properties("DeployerPolicy")["PolicyDocument"]]
+    storage = f"{AWS}:cloudformation:{HERE}:stack/absa-storage/1"
+    assert is_allowed(documents, Call("cloudformation:DescribeStacks", storage))
+    assert not is_allowed(documents, Call("cloudformation:UpdateStack", storage))
+    assert not is_allowed(
+        documents, Call("cloudformation:DescribeStacks", f"{AWS}:cloudformation:{HERE}:stack/absa-api/1")
+    )
+
+
+REPLICATION = {
+    Call("s3:GetObjectVersionForReplication", f"{AWS}:s3:::Artifacts.Arn/x"): False,
+    Call("s3:ReplicateObject", f"{AWS}:s3:::artifacts-there/models/v1/model.tar.gz"): True,
+    Call("s3:ReplicateObject", f"{AWS}:s3:::other/models/v1/model.tar.gz"): False,
+    Call("s3:ReplicateDelete", f"{AWS}:s3:::artifacts-there/models/v1/model.tar.gz"): False,
+    Call("s3:GetObjectVersionForReplication", "Artifacts.Arn/models/v1/model.tar.gz"): True,
+    Call("s3:GetReplicationConfiguration", "Artifacts.Arn"): True,
+    Call("s3:PutObject", "Artifacts.Arn/models/v1/model.tar.gz"): False,
+}
+
+
+@pytest.mark.parametrize(("call", "allowed"), cases(REPLICATION))
+def test_replication_role(call, allowed):
+    """S3 copies from the one bucket to the other, and repeats no deletion."""
+    found = resolver("storage", ReplicaRegion="eu-central-1", ReplicaArtifactsBucket="artifacts-there")
+    assert is_allowed([found.properties("ReplicationPolicy")["PolicyDocument"]], call) is allowed
+
+
+def test_nothing_is_replicated_unless_asked_for():
+    """One Region has neither the role nor the registry's configuration."""
+    assert not [name for name in resolver("storage").resources() if "Replication" in name]
 
 
 @pytest.mark.parametrize("resource", [MODEL, CONFIG])

@@ -80,6 +80,19 @@ class Resolver:
         named = self._template["Resources"][logical].get("DependsOn", [])
         return [named] if isinstance(named, str) else list(named)
 
+    def is_kept(self, logical: str) -> bool:
+        """Whether the resource outlives its stack."""
+        return str(self._template["Resources"][logical].get("DeletionPolicy", "Delete")).startswith("Retain")
+
+    def outputs(self) -> dict[str, str]:
+        """The outputs whose condition holds, resolved."""
+        declared = self._template.get("Outputs", {})
+        return {
+            name: str(self.value(output["Value"]))
+            for name, output in declared.items()
+            if "Condition" not in output or self.condition(output["Condition"])
+        }
+
     def properties(self, logical: str) -> dict[str, Any]:
         """The resource's properties, resolved."""
         found = self.value(self._template["Resources"][logical].get("Properties", {}))

@@ -8,13 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from absa_server.cloud.image_labels import LABELS
 from absa_server.commands.server_checks import CheckFailed
 
 LOG_LINES = 20
-LABELS = (
-    "com.amazonaws.sagemaker.capabilities.multi-models",
-    "com.amazonaws.sagemaker.capabilities.accept-bind-to-port",
-)
 
 
 def docker(*arguments: str) -> str:
