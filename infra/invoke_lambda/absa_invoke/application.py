@@ -9,7 +9,8 @@ from aws_lambda_powertools import Logger, Metrics
 
 from absa_invoke.answers import Answer, problem_answer
 from absa_invoke.budgets import budget_of
-from absa_invoke.endpoint import Endpoint, make_clients
+from absa_invoke.clients import make_clients
+from absa_invoke.endpoint import Endpoint
 from absa_invoke.error_table import look_up
 from absa_invoke.events import read_event, request_id_of
 from absa_invoke.failures import CallFailed
@@ -18,20 +19,20 @@ from absa_invoke.models import Models
 from absa_invoke.problems import FAULT, Problem
 from absa_invoke.routes import Facts, Request, Routes
 from absa_invoke.settings import Settings
-from absa_invoke.storage import Folder, folder_of, make_s3
+from absa_invoke.storage import Folder, Store, folder_of
 from absa_invoke.telemetry import count, log_failure, log_fault, name_request
 
 
 def make_routes(settings: Settings, session: boto3.Session) -> Routes:
     """The routes with their clients; done once, before the first request."""
-    s3 = make_s3(session)
+    store = Store(make_clients(session, "s3"))
     jobs = None
     if settings.is_async:
-        jobs = Jobs(s3, folder_of(settings.async_input_uri), folder_of(settings.async_output_uri))
+        jobs = Jobs(store, folder_of(settings.async_input_uri), folder_of(settings.async_output_uri))
     return Routes(
         settings,
-        Endpoint(settings.endpoint_name, make_clients(session)),
-        Models(s3, Folder(settings.artifacts_bucket, settings.artifacts_prefix)),
+        Endpoint(settings.endpoint_name, make_clients(session, "sagemaker-runtime")),
+        Models(store, Folder(settings.artifacts_bucket, settings.artifacts_prefix)),
         jobs,
     )
 

@@ -1,42 +1,17 @@
 """The endpoint of SageMaker, asked by boto3. Knows the two calls and what is sent beside a body; nothing of routes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
-
 from absa_invoke.answers import JSON
-from absa_invoke.budgets import CONNECT_S, READ_TIMEOUTS_S, TimeBudget
+from absa_invoke.budgets import TimeBudget
+from absa_invoke.clients import Clients
 from absa_invoke.failures import translated
 from absa_invoke.identities import Identity
 from absa_invoke.retries import Retries
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
-
-Clients = Callable[[float], "SageMakerRuntimeClient"]
-
-
-def make_clients(session: boto3.Session) -> Clients:
-    """A client by its read timeout in seconds, made when it is first asked for; the longest one at once."""
-
-    @cache
-    def client(read_timeout_s: float) -> "SageMakerRuntimeClient":
-        config = Config(
-            connect_timeout=CONNECT_S,
-            read_timeout=read_timeout_s,
-            retries={"mode": "standard", "total_max_attempts": 1},
-            tcp_keepalive=True,
-            max_pool_connections=1,
-        )
-        found: SageMakerRuntimeClient = session.client("sagemaker-runtime", config=config)
-        return found
-
-    client(READ_TIMEOUTS_S[0])
-    return client
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +35,9 @@ class Endpoint:
         target: Any = {} if model is None else {"TargetModel": model}
 
         def call(read_timeout_s: float) -> str:
+            client: SageMakerRuntimeClient = self.clients(read_timeout_s)
             with translated():
-                answer = self.clients(read_timeout_s).invoke_endpoint(
+                answer = client.invoke_endpoint(
                     EndpointName=self.name,
                     Body=body,
                     ContentType=JSON,
@@ -78,8 +54,9 @@ class Endpoint:
         """Where the answer to the question at `input_uri` will be. Raises `CallFailed`."""
 
         def call(read_timeout_s: float) -> str:
+            client: SageMakerRuntimeClient = self.clients(read_timeout_s)
             with translated():
-                accepted = self.clients(read_timeout_s).invoke_endpoint_async(
+                accepted = client.invoke_endpoint_async(
                     EndpointName=self.name,
                     InputLocation=input_uri,
                     ContentType=JSON,

@@ -69,8 +69,8 @@ def _refused(status: int, kind: Kind) -> Row:
 
 
 _BUSY = "The model has more requests than it can answer; ask again after Retry-After."
-_AWAY = "The model cannot answer just now; ask again after Retry-After."
-_BROKEN = "The model failed on this request; the same request may fail again."
+_AWAY = "This cannot be answered just now; ask again after Retry-After."
+_BROKEN = "The model, or what it needs, failed on this request; the same request may fail again."
 _SETUP = "The API and its endpoint do not fit together; this is not the request's fault."
 
 TABLE = (
@@ -140,7 +140,7 @@ TABLE = (
         "read timeout",
         frozenset({READ_TIMEOUT, OUT_OF_TIME}),
         problems.TIMED_OUT,
-        "The model did not answer in time; send fewer or shorter texts at once.",
+        "No answer came in time; send fewer or shorter texts at once.",
     ),
     Row(
         "ValidationError: no model data",

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from absa_invoke.failures import CallFailed, translated
+from absa_invoke.budgets import TimeBudget
+from absa_invoke.failures import CallFailed
 from absa_invoke.problems import INVALID_REQUEST, Problem
-from absa_invoke.storage import Folder
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+from absa_invoke.storage import Folder, Store
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
@@ -20,20 +18,19 @@ _SUFFIX = ".tar.gz"
 class Models:
     """The prefix of the artifacts. Calls block."""
 
-    s3: "S3Client"
+    store: Store
     folder: Folder
 
-    def page(self, query: Mapping[str, str]) -> dict[str, Any]:
+    def page(self, query: Mapping[str, str], budget: TimeBudget) -> dict[str, Any]:
         """One page: `models`, and `next` where there are more. Other objects are passed over, so a page may be short.
 
         Raises `Problem` for a bad `limit` or `next`, and `CallFailed`.
         """
-        asked: Any = {"MaxKeys": _limit(query.get("limit"))}
+        asked: Any = {"Bucket": self.folder.bucket, "Prefix": self.folder.prefix, "MaxKeys": _limit(query.get("limit"))}
         if "next" in query:
             asked["ContinuationToken"] = query["next"]
         try:
-            with translated():
-                found = self.s3.list_objects_v2(Bucket=self.folder.bucket, Prefix=self.folder.prefix, **asked)
+            found = self.store.run(lambda s3: s3.list_objects_v2(**asked), budget)
         except CallFailed as error:
             if "next" in query and error.failure.code == "InvalidArgument":
                 raise Problem(INVALID_REQUEST, "next: expected what the page before this one gave") from error

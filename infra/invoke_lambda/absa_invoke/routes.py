@@ -113,7 +113,7 @@ class Routes:
         form = read_job_body(request.call)
         self._check_model(form)
         identity = read_identity(request.call)
-        question, uri = jobs.put_question(form.for_container())
+        question, uri = jobs.put_question(form.for_container(), request.budget)
         request.facts.texts = form.count
         accepted = self.endpoint.invoke_later(uri, identity, request.budget)
         request.facts.tries = accepted.tries
@@ -125,7 +125,7 @@ class Routes:
         """GET: a job, in whatever state it is."""
         jobs = self._needs_jobs()
         single_values(request.call.query, ())
-        job = jobs.find(request.call.path_parameters.get("id", ""))
+        job = jobs.find(request.call.path_parameters.get("id", ""), request.budget)
         if job.address:
             return Answer(303, headers={"Location": job.address})
         if job.state == "done":
@@ -138,7 +138,8 @@ class Routes:
 
     def list_models(self, request: Request) -> Answer:
         """GET: a page of the models' prefix."""
-        return json_answer(self.models.page(single_values(request.call.query, ("limit", "next"))))
+        query = single_values(request.call.query, ("limit", "next"))
+        return json_answer(self.models.page(query, request.budget))
 
     def tell_health(self, request: Request) -> Answer:
         """GET: that the function lives; with `deep=1`, that the model answers one word, tried once."""

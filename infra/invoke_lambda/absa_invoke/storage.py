@@ -1,13 +1,18 @@
-"""S3's part of the work: addresses, and a client whose own retries fit into a request's time."""
+"""S3's part of the work: addresses, and calls tried again inside a request's time. Knows no object's meaning."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
-import boto3
-from botocore.config import Config
+from absa_invoke.budgets import TimeBudget
+from absa_invoke.clients import Clients
+from absa_invoke.failures import translated
+from absa_invoke.retries import Retries
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +33,18 @@ def folder_of(uri: str) -> Folder:
     return Folder(bucket, prefix)
 
 
-def make_s3(session: boto3.Session) -> "S3Client":
-    """S3's calls may be repeated, so botocore does: three tries of 5 s at most stay below the 26 s of a request."""
-    config = Config(
-        connect_timeout=1,
-        read_timeout=5,
-        retries={"mode": "standard", "total_max_attempts": 3},
-        tcp_keepalive=True,
-        max_pool_connections=2,
-        signature_version="s3v4",
-    )
-    client: S3Client = session.client("s3", config=config)
-    return client
+@dataclass(frozen=True, slots=True)
+class Store:
+    """S3. Calls block."""
+
+    clients: Clients
+    retries: Retries = field(default_factory=Retries)
+
+    def run(self, call: "Callable[[S3Client], T]", budget: TimeBudget) -> T:
+        """What `call` returns. Raises `CallFailed`."""
+
+        def tried(read_timeout_s: float) -> T:
+            with translated():
+                return call(self.clients(read_timeout_s))
+
+        return self.retries.run(tried, budget)[0]

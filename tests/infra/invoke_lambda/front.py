@@ -18,6 +18,7 @@ def make_server(gateway: Gateway) -> ThreadingHTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 64 * 1024  # head and body in one piece
 
         def log_message(self, *_):
             pass

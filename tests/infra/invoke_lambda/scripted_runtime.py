@@ -1,4 +1,4 @@
-"""SageMaker Runtime over HTTP, told what to answer: for errors that no container and no local platform produce.
+"""SageMaker Runtime, and a little of S3, over HTTP, told what to answer: for errors that no local platform produces.
 
 Bodies and headers are those that AWS sends (rest-json): `x-amzn-ErrorType`, and the members of the error's shape.
 """
@@ -67,6 +67,28 @@ def scripted_runtime() -> Iterator[ScriptedRuntime]:
 
         def log_message(self, *_):
             pass
+
+        def do_PUT(self):
+            """S3 takes every object."""
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_GET(self):
+            """S3 lists nothing, unless the script has an error."""
+            scripted = runtime.script.pop(0) if runtime.script else Scripted()
+            if scripted.does == "wait":
+                runtime.is_over.wait(60)
+                self.close_connection = True
+                return
+            told = f"<Error><Code>{scripted.error}</Code><Message>as the script says</Message></Error>"
+            content = (told if scripted.error else "<ListBucketResult/>").encode()
+            self.send_response(scripted.status)
+            self.send_header("Content-Type", "application/xml")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
         def do_POST(self):
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
