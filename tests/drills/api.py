@@ -17,22 +17,21 @@ from rich.table import Table
 from tests.drills.api_calls import Row
 from tests.drills.api_errors import ask_for_errors
 from tests.drills.api_routes import ask_routes
-from tests.drills.api_stand import Stand, stand
+from tests.drills.api_stand import stand
 from tests.infra.invoke_lambda.conformance import Conformance
 
 Documented = tuple[str, str, str]
 
 
-def drill(models: Path, work: Path, *, threads: str = "") -> tuple[list[Row], list[Documented]]:
-    """All calls, and the documented answers that none of them got."""
+def drill(models: Path, work: Path, *, threads: str = "", is_small: bool = False) -> tuple[list[Row], list[Documented]]:
+    """All calls, and the documented answers that none of them got.
+
+    `is_small` has one real server instead of three, and asks for each row of the error table by POST only.
+    """
     conformance = Conformance()
-    with stand(models, work, threads=threads) as running:
-        rows = _ask(running, conformance)
+    with stand(models, work, threads=threads, is_small=is_small) as running:
+        rows = ask_routes(running, conformance) + ask_for_errors(running, conformance, is_small=is_small)
     return rows, conformance.unseen()
-
-
-def _ask(running: Stand, conformance: Conformance) -> list[Row]:
-    return [*ask_routes(running, conformance), *ask_for_errors(running, conformance)]
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 import sys
 import tarfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,19 +34,21 @@ class Stand:
 
 
 @contextmanager
-def stand(models: Path, work: Path, *, threads: str = "") -> Iterator[Stand]:
-    """Everything in service."""
+def stand(models: Path, work: Path, *, threads: str = "", is_small: bool = False) -> Iterator[Stand]:
+    """Everything in service. `is_small`: one real server, and scripted containers in the place of the other two."""
     with ExitStack() as stack:
         store = stack.enter_context(object_store())
         runtime = stack.enter_context(scripted_runtime())
         _put_models(store, models, work)
-        url = stack.enter_context(local_sagemaker(_endpoints(models, store, threads), work, store.environment))
+        url = stack.enter_context(
+            local_sagemaker(_endpoints(models, store, threads, is_small=is_small), work, store.environment)
+        )
         nobody = f"http://127.0.0.1:{free_port()}"
 
         def start(address: str, *options: str, s3: Mapping[str, str] = store.environment, **parameters: str) -> Any:
             buckets = {"ArtifactsBucket": store.bucket, "ResultsBucket": store.bucket}
             given = environment(**(buckets | parameters)) | s3 | {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": address}
-            return stack.enter_context(function(given, *options))
+            return function(given, *options)
 
         scripted_s3 = {"AWS_ENDPOINT_URL_S3": runtime.url}
         functions = {
@@ -58,7 +61,9 @@ def stand(models: Path, work: Path, *, threads: str = "") -> Iterator[Stand]:
             "runtime async": start(runtime.url, *IMPATIENT, s3=scripted_s3, Shape="async"),
             "nobody": start(nobody),
         }
-        yield Stand(store, runtime, functions)
+        with ThreadPoolExecutor(len(functions)) as pool:
+            started = dict(zip(functions, pool.map(stack.enter_context, functions.values()), strict=True))
+        yield Stand(store, runtime, started)
 
 
 def _put_models(store: ObjectStore, models: Path, work: Path) -> None:
@@ -72,19 +77,19 @@ def _put_models(store: ObjectStore, models: Path, work: Path) -> None:
     store.put("models/all/README", b"no model")
 
 
-def _endpoints(models: Path, store: ObjectStore, threads: str) -> dict[str, Any]:
+def _endpoints(models: Path, store: ObjectStore, threads: str, *, is_small: bool) -> dict[str, Any]:
     kinds = images(threads)
     kinds["absa"]["Environment"]["ABSA_CACHE_DIR"] = cache_folder()
     kinds["scripted"] = {"Command": [sys.executable, str(SCRIPTED)]}
-    prefix = f"s3://{store.bucket}"
+    prefix, other = f"s3://{store.bucket}", {"Image": "scripted" if is_small else "absa"}
     described = configuration(
         kinds,
         [
             {"ModelName": "single", "PrimaryContainer": container(models)},
-            {"ModelName": "jobs", "PrimaryContainer": container(models)},
+            {"ModelName": "jobs", "PrimaryContainer": container(models) | other},
             {
                 "ModelName": "models",
-                "PrimaryContainer": {"Image": "absa", "Mode": "MultiModel", "ModelDataUrl": f"{prefix}/models/all/"},
+                "PrimaryContainer": other | {"Mode": "MultiModel", "ModelDataUrl": f"{prefix}/models/all/"},
             },
             {"ModelName": "scripted", "PrimaryContainer": {"Image": "scripted"}},
         ],

@@ -1,11 +1,15 @@
 """A container, to be started as a process. It answers as its text asks: `{"status": 507, "said": …}`.
 
-Python's http.server alone. Any other text gets an analysis without aspects.
+Python's http.server alone. Any other text gets the same analysis, a list of texts one each, an invisible text a 400.
+As a multi-model container it has every model.
 """
 
 import json
 import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+RESULT = {"aspects": [{"term": "food", "start": 0, "end": 4, "score": 1.0, "polarity": "positive"}], "truncated": False}
+INVISIBLE = "\u200b"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -23,14 +27,18 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self):
-        self.answer(200 if self.path == "/ping" else 404, {})
+        self.answer(200, {"models": []})
 
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if "texts" in asked:
+            self.answer(200, {"results": [RESULT] * len(asked["texts"])})
+            return
         try:
-            wanted = json.loads(asked["text"])
-        except (KeyError, ValueError):
-            self.answer(200, {"aspects": [], "truncated": False})
+            wanted = json.loads(asked.get("text", ""))
+        except ValueError:
+            is_refused = asked.get("text") == INVISIBLE
+            self.answer(400 if is_refused else 200, {"message": "nothing to read"} if is_refused else RESULT)
             return
         if wanted["status"] == 0:
             self.connection.close()
