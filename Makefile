@@ -87,6 +87,10 @@ drill-instances: $(INSTALLED_DEV) $(DEMO)  ## end instances under load, count lo
 
 drill-transform: $(INSTALLED_DEV) $(DEMO)  ## batch transform of 10,000 lines, 50 of them broken (MODELS= TEXTS=)
 	$(BIN)/python -m tests.drills.transform --models $(MODELS) --texts $(TEXTS)
+
+drill-api: $(INSTALLED_DEV) $(DEMO)  ## every route and error of the API behind a local gateway (MODELS=; needs AWS_ENDPOINT_URL_S3)
+	$(BIN)/python -m tests.drills.api --models $(MODELS)
+
 drill-batching: $(INSTALLED_DEV)  ## run 10,000 random interleavings of requests, streams and failures
 	$(BIN)/python -m tests.serving.batching.interleavings
 

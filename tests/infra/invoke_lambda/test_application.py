@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger, Metrics
 
 from absa_invoke.application import Application, make_routes
 from absa_invoke.settings import read_settings
+from tests.infra.stacks import resolver
 
 from .function_environment import environment
 from .proxy_events import make_event
@@ -149,3 +150,17 @@ def test_one_retried_request_keeps_its_id(ask, runtime):
     assert len(tries) == 3
     assert len({one["headers"]["x-amzn-sagemaker-inference-id"] for one in tries}) == 1
     assert ask.lines[-1]["EndpointTries"] == [3.0]
+
+
+def test_alarm_of_the_template_looks_at_what_is_written(ask):
+    """Namespace, metric and dimension of the alarm on faults are those of the line, and it takes a bad version back."""
+    found = resolver("api", MetricsNamespace="Own")
+    alarm, variables = found.properties("FunctionFaults"), environment(MetricsNamespace="Own")
+    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == alarm["Namespace"] == "Own"
+    assert alarm["Dimensions"] == [{"Name": "service", "Value": variables["POWERTOOLS_SERVICE_NAME"]}]
+    ask.get("a")
+    (written,) = ask.lines[-1]["_aws"]["CloudWatchMetrics"]
+    assert written["Dimensions"] == [["service"]]
+    assert alarm["MetricName"] in {one["Name"] for one in written["Metrics"]}
+    watched = found.properties("Function")["DeploymentPreference"]["Alarms"]
+    assert watched == ["FunctionErrors", "FunctionFaults"]
