@@ -120,6 +120,8 @@ def _of_jobs(calls: Calls, stand: Stand) -> None:
 
 
 def _of_s3(single: Calls, later: Calls, stand: Stand) -> None:
+    stand.runtime.script[:] = [error(400, "InvalidArgument")]
+    single.ask("S3 does not know a page", "GET", "/v1/models?next=bad", 400)
     for calls, path in ((single, "/v1/models"), (later, f"/v1/results/{'0' * 32}.x")):
         for row, scripted, told in S3:
             stand.runtime.script[:] = [scripted] * 3
