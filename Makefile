@@ -94,6 +94,8 @@ drill-emf: $(INSTALLED_DEV) $(DEMO)  ## EMF lines of 1,000 requests: bytes a req
 	$(BIN)/python -m tests.drills.emf --models $(MODELS) $(addprefix --texts ,$(TEXTS))
 drill-results: $(INSTALLED_DEV) $(DEMO)  ## 20,000 answers kept in S3, which stands still, by a server that is killed (MODELS= TEXTS= AWS_…)
 	$(BIN)/python -m tests.drills.results --models $(MODELS) --texts $(TEXTS)
+drill-api: $(INSTALLED_DEV) $(DEMO)  ## every route and error of the API behind a local gateway (MODELS=; needs AWS_ENDPOINT_URL_S3)
+	$(BIN)/python -m tests.drills.api --models $(MODELS)
 
 drill-batching: $(INSTALLED_DEV)  ## run 10,000 random interleavings of requests, streams and failures
 	$(BIN)/python -m tests.serving.batching.interleavings

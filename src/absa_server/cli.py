@@ -22,7 +22,7 @@ from absa_server.commands.upload_model import upload_model
 
 app = typer.Typer(
     name="absa",
-    help="Train, pack, upload and serve aspect-based sentiment models; measure a server; plan, deploy and watch a fleet.",
+    help="Train, pack, upload and serve aspect-based sentiment models; measure a server; plan and run a fleet.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,

@@ -6,7 +6,8 @@ from absa_server.cloud.resolver import Place, Resolver, logical_names
 from absa_server.cloud.template import read_template
 
 INFRA = Path(__file__).parents[2] / "infra"
-TEMPLATES = sorted(INFRA.glob("*.yaml"))
+# Beside them lies openapi.yaml, which api.yaml includes: no template of its own.
+TEMPLATES = sorted(file for file in INFRA.glob("*.yaml") if file.name != "openapi.yaml")
 SHAPES = ["single", "multi-model", "pipeline", "pipeline-multi-model", "async"]
 # Those that answer a request on its own connection; alarms.yaml and dashboard.yaml are for these.
 ANSWERING_SHAPES = [shape for shape in SHAPES if shape != "async"]

@@ -236,6 +236,16 @@ def test_function_of_jobs_reads_and_writes_jobs():
     assert is_allowed(documents, Call("s3:PutObject", f"{results}/jobs/questions/1.json"))
     assert is_allowed(documents, Call("s3:GetObject", f"{results}/jobs/answers/1.out"))
     assert not is_allowed(documents, Call("s3:GetObject", f"{results}/results/1.json"))
+    for prefix, allowed in {"jobs/answers/1": True, "jobs/questions/1.json": True, "results/": False}.items():
+        assert is_allowed(documents, Call("s3:ListBucket", results, {"s3:prefix": prefix})) is allowed
+
+
+def test_function_lists_the_models():
+    """Below their prefix, in every shape."""
+    documents, bucket = inline("api", "FunctionRole"), f"{AWS}:s3:::artifacts"
+    assert is_allowed(documents, Call("s3:ListBucket", bucket, {"s3:prefix": "models/all/"}))
+    assert not is_allowed(documents, Call("s3:ListBucket", bucket, {"s3:prefix": "releases/"}))
+    assert not is_allowed(documents, Call("s3:ListBucket", bucket))
 
 
 def test_network_interfaces_only_in_a_vpc():
