@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     # above the cores per stream, all of them slow down.
     engine_threads: int = Field(0, alias="ABSA_ENGINE_THREADS", ge=0, le=256)
     # Padded tokens of one forward pass. Higher: better use of wide machines, more memory, longer waits behind it.
-    batch_tokens: int = Field(1024, alias="ABSA_BATCH_TOKENS", ge=64)
+    batch_tokens: int = Field(512, alias="ABSA_BATCH_TOKENS", ge=64)
     # MB of analyses kept for texts that come again; 0: none. Higher: fewer forward passes, that much more memory.
     result_cache_mb: int = Field(0, alias="ABSA_RESULT_CACHE_MB", ge=0, le=65536)
     # auto: OpenVINO, and torch, with a warning, for what does not convert. openvino: what does not convert is refused.
