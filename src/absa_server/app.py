@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from absa_server.engines.conversion import ConversionLimits
 from absa_server.engines.cores import available_cores
 from absa_server.engines.factory import EngineChoice
+from absa_server.engines.gpu import GPU_STREAMS, gpu_memory_bytes, has_gpu
 from absa_server.http.error_handlers import add_error_handlers
 from absa_server.http.invocations import InvocationOptions, Invocations
 from absa_server.http.kept_results import KeptResults
@@ -44,6 +45,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     invocations = Invocations(service, metrics, _invocation_options(settings), kept=kept)
     registry = _registry(settings) if settings.multi_model else None
     _watch(metrics, service)
+    if _wants_gpu(settings):
+        metrics.watch("absa_gpu_memory_bytes", "Bytes of GPU memory that this process keeps", gpu_memory_bytes)
     if bucket is not None:
         _watch_results(metrics, bucket)
     if registry is not None:
@@ -84,7 +87,12 @@ def _registry(settings: Settings) -> Registry:
 
 
 def _streams(settings: Settings) -> int:
-    return settings.inference_threads or available_cores()
+    cores = available_cores()
+    return settings.inference_threads or (min(GPU_STREAMS, cores) if _wants_gpu(settings) else cores)
+
+
+def _wants_gpu(settings: Settings) -> bool:
+    return settings.engine != "openvino" and settings.precision != "int8" and has_gpu()
 
 
 def _cache(settings: Settings) -> AnswerCache | None:
@@ -102,6 +110,7 @@ def _engine(settings: Settings) -> EngineOptions:
         threads=threads,
         limits=ConversionLimits(settings.compile_memory_mb, settings.compile_timeout_s),
         cache=EngineCache(settings.cache_dir),
+        has_gpu=_wants_gpu(settings),
     )
     return EngineOptions(choice, settings.batch_tokens, settings.max_aspects)
 
@@ -142,8 +151,8 @@ def _watch(metrics: Metrics, service: Service) -> None:
     )
     metrics.watch(
         "absa_model_torch_networks",
-        "Networks of the loaded model that run on torch; unless ABSA_ENGINE=torch: because they could not be converted",
-        lambda: float(slot.model.engines.count("torch") if slot.model else 0),
+        "Networks that run on torch on the CPU; unless ABSA_ENGINE=torch: because they could not be converted",
+        lambda: float(sum(name in {"torch", "torch bf16"} for name in slot.model.engines) if slot.model else 0),
     )
     metrics.watch("absa_requests_pending", "Requests waiting or worked on", lambda: float(service.pending_requests))
     if (cache := service.cache) is not None:

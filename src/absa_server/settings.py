@@ -24,6 +24,7 @@ LOG_LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL
 
 BATCH_PAYLOAD_MB = 100  # the most that CreateTransformJob sends in one request
 UNLIMITED = sys.maxsize
+LEAST_BATCH_TOKENS = 64
 
 
 class ConfigurationError(Exception):
@@ -78,14 +79,16 @@ class Settings(BaseSettings):
     # Threads of one forward pass; 0 divides the cores among the streams. Higher: one long request is answered sooner;
     # above the cores per stream, all of them slow down.
     engine_threads: int = Field(0, alias="ABSA_ENGINE_THREADS", ge=0, le=256)
-    # Padded tokens of one forward pass. Higher: better use of wide machines, more memory, longer waits behind it.
-    batch_tokens: int = Field(1024, alias="ABSA_BATCH_TOKENS", ge=64)
+    # Padded tokens of one forward pass, 64 or more; 0: 512 on a CPU, 16,384 on a GPU. Higher: better use of wide
+    # machines, more memory, longer waits behind it.
+    batch_tokens: int = Field(0, alias="ABSA_BATCH_TOKENS", ge=0)
     # MB of analyses kept for texts that come again; 0: none. Higher: fewer forward passes, that much more memory.
     result_cache_mb: int = Field(0, alias="ABSA_RESULT_CACHE_MB", ge=0, le=65536)
-    # auto: OpenVINO, and torch, with a warning, for what does not convert. openvino: what does not convert is refused.
+    # auto: torch on a GPU; else OpenVINO, and torch, with a warning, for what does not convert. openvino: the CPU, and
+    # what does not convert is refused. torch: the GPU if there is one, else the CPU at a third of the speed.
     engine: Literal["auto", "openvino", "torch"] = Field("auto", alias="ABSA_ENGINE")
-    # auto: int8 where the artifact brings it, bf16 where the CPU has it in hardware, else f32. bf16 moves one answer in
-    # 400, f32 none; int8 is served only as packed, with its measured cost.
+    # auto: int8 where the artifact brings it (on the CPU), bf16 where the CPU or the GPU has it in hardware, else f32.
+    # bf16 moves one answer in 400, f32 none; int8 is served only as packed, with its measured cost.
     precision: Literal["auto", "f32", "bf16", "int8"] = Field("auto", alias="ABSA_PRECISION")
     # Where converted and compiled networks are kept. On a file system in memory (tmpfs) their bytes count as memory; in
     # a folder that outlives the container, the next start converts nothing.
@@ -118,6 +121,13 @@ class Settings(BaseSettings):
     def _is_writable(cls, value: str | None) -> str | None:
         if value is not None and value.strip().lower() not in {JSON, JSON_LINES, "application/x-ndjson", CSV}:
             raise ValueError(f"expected {JSON}, {JSON_LINES} or {CSV}, got {value!r}")
+        return value
+
+    @field_validator("batch_tokens")
+    @classmethod
+    def _is_budget(cls, value: int) -> int:
+        if 0 < value < LEAST_BATCH_TOKENS:
+            raise ValueError(f"expected 0 or at least {LEAST_BATCH_TOKENS}, got {value}")
         return value
 
     @field_validator("host")
