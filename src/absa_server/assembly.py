@@ -10,6 +10,7 @@ from absa_server.absa.pipeline import Pipeline
 from absa_server.engines.conversion import ConversionLimits
 from absa_server.engines.cores import available_cores
 from absa_server.engines.factory import EngineChoice
+from absa_server.engines.gpu import GPU_STREAMS, gpu_memory_bytes, has_gpu
 from absa_server.http.invocations import InvocationOptions, Invocations
 from absa_server.http.kept_results import KeptResults
 from absa_server.http.limits import Limits
@@ -111,6 +112,8 @@ def assemble(settings: Settings) -> Parts:
     registry = _create_registry(settings, load_with_code) if settings.multi_model else None
     parts = Parts(metrics, slot, service, invocations, registry, store, bucket, _create_emf_reporter(settings, metrics))
     _watch(parts, disk)
+    if _wants_gpu(settings):
+        metrics.watch("absa_gpu_memory_bytes", "Bytes of GPU memory that this process keeps", gpu_memory_bytes)
     return parts
 
 
@@ -159,7 +162,12 @@ def _create_registry(settings: Settings, load: Load) -> Registry:
 
 
 def _streams(settings: Settings) -> int:
-    return settings.inference_threads or available_cores()
+    cores = available_cores()
+    return settings.inference_threads or (min(GPU_STREAMS, cores) if _wants_gpu(settings) else cores)
+
+
+def _wants_gpu(settings: Settings) -> bool:
+    return settings.engine != "openvino" and settings.precision != "int8" and has_gpu()
 
 
 def _create_answer_cache(settings: Settings) -> AnswerCache | None:
@@ -177,6 +185,7 @@ def _engine_options(settings: Settings, disk: CacheDisk) -> EngineOptions:
         threads=threads,
         limits=ConversionLimits(settings.compile_memory_mb, settings.compile_timeout_s),
         cache=EngineCache(disk),
+        has_gpu=_wants_gpu(settings),
     )
     return EngineOptions(choice, settings.batch_tokens, settings.max_aspects, settings.self_test)
 

@@ -37,6 +37,7 @@ UNLIMITED = sys.maxsize
 MOST_DIMENSIONS = 8
 # CloudWatch's rules, without its right to spaces; a value does not begin with a colon.
 _DIMENSION = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}=[!-9;-~][!-~]{0,254}")
+LEAST_BATCH_TOKENS = 64
 
 
 class ConfigurationError(Exception):
@@ -110,14 +111,16 @@ class Settings(BaseSettings):
     # Threads of one forward pass; 0 divides the cores among the streams. Higher: one long request is answered sooner;
     # above the cores per stream, all of them slow down.
     engine_threads: int = Field(0, alias="ABSA_ENGINE_THREADS", ge=0, le=256)
-    # Padded tokens of one forward pass. Higher: better use of wide machines, more memory, longer waits behind it.
-    batch_tokens: int = Field(512, alias="ABSA_BATCH_TOKENS", ge=64)
+    # Padded tokens of one forward pass, 64 or more; 0: 512 on a CPU, 16,384 on a GPU. Higher: better use of wide
+    # machines, more memory, longer waits behind it.
+    batch_tokens: int = Field(0, alias="ABSA_BATCH_TOKENS", ge=0)
     # MB of analyses kept for texts that come again; 0: none. Higher: fewer forward passes, that much more memory.
     result_cache_mb: int = Field(0, alias="ABSA_RESULT_CACHE_MB", ge=0, le=65536)
-    # auto: OpenVINO, and torch, with a warning, for what does not convert. openvino: what does not convert is refused.
+    # auto: torch on a GPU; else OpenVINO, and torch, with a warning, for what does not convert. openvino: the CPU, and
+    # what does not convert is refused. torch: the GPU if there is one, else the CPU at a third of the speed.
     engine: Literal["auto", "openvino", "torch"] = Field("auto", alias="ABSA_ENGINE")
-    # auto: int8 where the artifact brings it, bf16 where the CPU has it in hardware, else f32. bf16 moves one answer in
-    # 400, f32 none; int8 is served only as packed, with its measured cost.
+    # auto: int8 where the artifact brings it (on the CPU), bf16 where the CPU or the GPU has it in hardware, else f32.
+    # bf16 moves one answer in 400, f32 none; int8 is served only as packed, with its measured cost.
     precision: Literal["auto", "f32", "bf16", "int8"] = Field("auto", alias="ABSA_PRECISION")
     # Models by name: s3://bucket/prefix or the absolute path of a folder, below which requests choose by
     # `parameters.model`. The container needs s3:GetObject and s3:ListBucket there.
@@ -210,6 +213,13 @@ class Settings(BaseSettings):
     def _is_ours(cls, value: str) -> str:
         if value.startswith("AWS/"):
             raise ValueError("namespaces that begin with AWS/ are AWS's own")
+        return value
+
+    @field_validator("batch_tokens")
+    @classmethod
+    def _is_budget(cls, value: int) -> int:
+        if 0 < value < LEAST_BATCH_TOKENS:
+            raise ValueError(f"expected 0 or at least {LEAST_BATCH_TOKENS}, got {value}")
         return value
 
     @field_validator("host")

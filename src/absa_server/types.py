@@ -112,8 +112,12 @@ class Engine(Protocol):
         """How many calls of `infer` run side by side; more wait, or share the same threads."""
 
     @property
+    def batch_tokens(self) -> int:
+        """Padded tokens of one pass that suit the engine, where nobody asks for another number."""
+
+    @property
     def resident_bytes(self) -> int:
-        """Bytes of memory the loaded weights take."""
+        """Bytes of memory the loaded weights take; of the device's memory, where they lie there."""
 
     def infer(self, input_ids: IntArray, attention_mask: IntArray, token_type_ids: IntArray | None) -> FloatArray:
         """Logits of a padded batch: `(batch, seq)` in; `(batch, seq, labels)` or `(batch, labels)` out, float32.

@@ -90,7 +90,9 @@ def memory(folder: Path, plan: StreamPlan, *, shapes: int, most_tokens: int) -> 
 
 def measure(folder: Path, *, task: str, labels: int, arguments: argparse.Namespace) -> None:
     """Everything about one model folder, printed."""
-    from absa_server.engines.torch import load_torch_engine  # noqa: PLC0415  the memory process must not import it
+    # The memory process must not import torch.
+    from absa_server.engines.torch import load_torch_engine  # noqa: PLC0415
+    from absa_server.engines.torch_devices import CpuDevice  # noqa: PLC0415
 
     plan = StreamPlan(1, arguments.threads)
     with tempfile.TemporaryDirectory() as out, tempfile.TemporaryDirectory() as compiled:
@@ -100,7 +102,7 @@ def measure(folder: Path, *, task: str, labels: int, arguments: argparse.Namespa
         cached = timed(lambda: load_network(network, "f32", plan, blob=blob / BLOB).close())
         say(f"{folder.name}: converted {converted:.1f} s, first compile {first:.2f} s, cached load {cached:.2f} s")
         engine = load_network(network, "f32", plan, blob=blob / BLOB)
-        eager = load_torch_engine(folder, task=task, labels=labels, threads=arguments.threads)
+        eager = load_torch_engine(folder, task=task, labels=labels, threads=arguments.threads, device=CpuDevice())
         compare(engine, eager, vocabulary=read_info(network).vocabulary, rounds=arguments.rounds)
         command = [sys.executable, "-m", "tests.drills.engine", "--memory", out, "--random", str(arguments.random)]
         subprocess.run([*command, "--most-tokens", str(arguments.most_tokens)], check=True)

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 from absa_server.engines.conversion import ConversionLimits, compile_model
 from absa_server.engines.factory import EngineChoice, NetworkSource, load_engine
 from absa_server.engines.network import PACKED_FOLDER
+from absa_server.engines.torch_devices import is_cuda_usable
 from absa_server.errors import InvalidModel, NotConvertible
 from absa_server.serving.cache_disk import CacheDisk
 from absa_server.serving.engine_cache import EngineCache
@@ -124,6 +125,42 @@ def test_auto_falls_back_to_torch_with_one_warning(
     engine.close()
 
 
+@pytest.mark.skipif(is_cuda_usable(), reason="torch can use the GPU of this machine")
+def test_gpu_that_torch_cannot_use_leaves_the_model_on_the_cpu(
+    tiny_models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A driver too old for this torch, say: one warning, and the engine and the budget of a CPU."""
+    choice = EngineChoice("auto", cache=EngineCache(tmp_path), has_gpu=True)
+    engine = load_engine(_source(tiny_models), choice)
+    assert (engine.name.split()[0], engine.batch_tokens) == ("openvino", 512)
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert [message for message in warnings if message != "engine_cache_in_memory"] == ["gpu_unusable"]
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("choice", "has_weights"),
+    [
+        (EngineChoice("auto"), True),
+        (EngineChoice("openvino", has_gpu=True), True),
+        (EngineChoice("auto", precision="int8", has_gpu=True), True),
+        (EngineChoice("auto", has_gpu=True), False),
+    ],
+    ids=["no gpu", "openvino", "int8", "compiled only"],
+)
+def test_what_is_for_the_cpu_does_not_ask_for_a_gpu(
+    choice: EngineChoice, has_weights: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither an engine named, nor int8, nor a model that brings only its compiled network tries torch on a GPU."""
+    if has_weights:
+        (tmp_path / "model.safetensors").touch()
+    else:
+        (tmp_path / PACKED_FOLDER / "f32").mkdir(parents=True)
+    with pytest.raises(InvalidModel):  # there is nothing in it to load
+        load_engine(NetworkSource(tmp_path, lambda: "content", TASK, 3), choice)
+    assert "gpu_unusable" not in [record.message for record in caplog.records]
+
+
 @pytest.mark.parametrize("name", ["auto", "openvino"])
 def test_missing_weight_is_refused_by_the_child(name: str, tiny_models: Path, tmp_path: Path) -> None:
     """Random numbers are no more converted than they are run; auto does not try torch as well."""
@@ -135,6 +172,19 @@ def test_missing_weight_is_refused_by_the_child(name: str, tiny_models: Path, tm
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InvalidModel, match=r"lacks weights .*classifier\.weight") as refusal:
         load_engine(_source(tmp_path / "models"), EngineChoice(name))
+    assert not isinstance(refusal.value, NotConvertible)
+
+
+@pytest.mark.parametrize("name", ["auto", "openvino"])
+def test_plain_folder_where_torch_is_not_installed_is_refused(
+    name: str, tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image built without torch says what to pack or to use; more memory would not help."""
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\")")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', ROOT / 'src')}")
+    telling = "aspect/ brings no compiled network, and nothing here can make one .* image built with TORCH=cpu"
+    with pytest.raises(InvalidModel, match=telling) as refusal:
+        load_engine(_source(tiny_models), EngineChoice(name))
     assert not isinstance(refusal.value, NotConvertible)
 
 

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from absa_server.engines.precision import choose_precision, cpu_features, cpu_signature
+from absa_server.engines.precision import (
+    choose_precision,
+    choose_torch_precision,
+    cpu_features,
+    cpu_signature,
+    has_hardware_bf16,
+)
 from absa_server.errors import InvalidModel
 
 
@@ -56,3 +62,44 @@ def test_int8_that_is_not_packed_is_refused() -> None:
 def test_signature_tells_kinds_of_cpu_apart() -> None:
     """The order of the flags does not matter, each of them does."""
     assert cpu_signature({"avx2", "avx512f"}) == cpu_signature(["avx512f", "avx2"]) != cpu_signature({"avx2"})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "has_bf16", "is_gpu", "chosen"),
+    [
+        ("auto", True, True, "bf16"),
+        ("auto", False, True, "f32"),
+        ("auto", True, False, "f32"),
+        ("f32", True, True, "f32"),
+        ("bf16", True, True, "bf16"),
+        ("bf16", True, False, "bf16"),
+    ],
+)
+def test_precision_of_torch_is_chosen(wanted: str, has_bf16: bool, is_gpu: bool, chosen: str) -> None:
+    """auto is bf16 on a GPU that has it, and float32 on the CPU, where torch is what others are compared with."""
+    assert choose_torch_precision(wanted, has_bf16=has_bf16, is_gpu=is_gpu) == chosen
+
+
+@pytest.mark.parametrize(("is_gpu", "reason"), [(True, "this GPU has none"), (False, "this CPU has none")])
+def test_bf16_on_torch_without_hardware_is_f32_and_told(
+    is_gpu: bool, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log names the device that lacks it; auto takes float32 without a word."""
+    assert choose_torch_precision("auto", has_bf16=False, is_gpu=is_gpu) == "f32"
+    assert caplog.records == []
+    assert choose_torch_precision("bf16", has_bf16=False, is_gpu=is_gpu) == "f32"
+    [record] = caplog.records
+    assert (record.message, reason in record.__dict__["reason"]) == ("precision_unavailable", True)
+
+
+def test_int8_on_torch_is_refused() -> None:
+    """Not another precision under its name: the owner is told which engine has it."""
+    with pytest.raises(InvalidModel, match="ABSA_ENGINE=openvino"):
+        choose_torch_precision("int8", has_bf16=True, is_gpu=True)
+
+
+def test_bf16_of_this_cpu_is_what_its_features_say() -> None:
+    """Without features given, those of this machine count."""
+    assert has_hardware_bf16() == has_hardware_bf16(cpu_features())
+    assert has_hardware_bf16({"amx_bf16"})
+    assert not has_hardware_bf16({"avx2"})

@@ -1,6 +1,10 @@
-"""The torch engine on real, tiny models: float32, masked padding, many threads, and weights that must all be there."""
+"""The torch engine on real, tiny models: precision, masked padding, many threads, weights that must all be there.
+
+What needs a GPU is in test_torch_on_gpu.py.
+"""
 
 import json
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,11 +12,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    RobertaConfig,
+    RobertaForTokenClassification,
+)
 
+from absa_server.engines.buckets import bucket_length
 from absa_server.engines.factory import EngineChoice, NetworkSource, load_engine
 from absa_server.engines.torch import TorchEngine, load_torch_engine
+from absa_server.engines.torch_devices import CpuDevice, Forward
 from absa_server.errors import EngineFailed, InvalidModel
+from absa_server.types import FloatArray, IntArray
 
 LABELS, VOCABULARY, POSITIONS = 3, 50, 32
 CONFIG = {
@@ -35,8 +48,25 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "aspect"
 
 
+class BucketingCpu(CpuDevice):
+    """A CPU that rounds lengths up as a GPU does, and remembers the shapes of what it ran."""
+
+    has_bf16 = True
+    batch_tokens = 4096
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def padded_length(self, length: int, longest: int | None) -> int:
+        return bucket_length(length, longest)
+
+    def run(self, forward: Forward, inputs: IntArray) -> FloatArray:
+        self.shapes.append(inputs.shape)
+        return super().run(forward, inputs)
+
+
 def _load(folder: Path, task: str = "token-classification") -> TorchEngine:
-    return load_torch_engine(folder, task=task, labels=LABELS, threads=1)
+    return load_torch_engine(folder, task=task, labels=LABELS, threads=1, device=CpuDevice())
 
 
 def _rows(count: int, length: int) -> np.ndarray:
@@ -84,6 +114,67 @@ def test_half_precision_files_are_run_in_float32(folder: Path, declared: str) ->
     np.testing.assert_allclose(found, full.infer(ids, np.ones_like(ids), None), atol=0.05)
 
 
+@pytest.mark.parametrize(("length", "bucket"), [(1, 8), (8, 8), (9, 16), (POSITIONS - 1, POSITIONS)])
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_rounded_lengths_change_no_answer(family: str, length: int, bucket: int, tmp_path: Path) -> None:
+    """Rows are run in their bucket, up to the model's last position, and answered at their own length.
+
+    RoBERTa counts its positions from the ids themselves, padding included.
+    """
+    models = {
+        "bert": lambda: BertForTokenClassification(BertConfig(**CONFIG)),
+        "roberta": lambda: RobertaForTokenClassification(
+            RobertaConfig(**CONFIG | {"max_position_embeddings": POSITIONS + 2, "type_vocab_size": 1}, pad_token_id=1)
+        ),
+    }
+    models[family]().save_pretrained(tmp_path)
+    device = BucketingCpu()
+    exact, rounding = (
+        load_torch_engine(tmp_path, task="token-classification", labels=LABELS, threads=1, device=one)
+        for one in (CpuDevice(), device)
+    )
+    ids = np.maximum(_rows(3, length), 2)  # no padding of RoBERTa's in the middle
+    mask = np.ones_like(ids)
+    expected = exact.infer(ids, mask, None)
+    found = rounding.infer(ids, mask, None)
+    assert device.shapes == [(2, 3, bucket)]
+    assert found.shape == expected.shape == (3, length, LABELS)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_rounded_rows_of_a_classifier_keep_their_shape(tmp_path: Path) -> None:
+    """`(batch, labels)` has no length to cut, even where there are more labels than tokens."""
+    BertForSequenceClassification(BertConfig(**CONFIG)).save_pretrained(tmp_path)
+    task, ids = "sequence-classification", _rows(4, 2)
+    engine = load_torch_engine(tmp_path, task=task, labels=LABELS, threads=1, device=BucketingCpu())
+    found = engine.infer(ids, np.ones_like(ids), np.zeros_like(ids))
+    assert found.shape == (4, LABELS)
+    expected = _load(tmp_path, task).infer(ids, np.ones_like(ids), np.zeros_like(ids))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_bf16_takes_half_the_memory_and_answers_in_float32(folder: Path) -> None:
+    """Near the float32 answers, under a name that tells the precision, with the device's own budget."""
+    full, ids = _load(folder), _rows(2, 9)
+    half = load_torch_engine(
+        folder, task="token-classification", labels=LABELS, threads=1, precision="bf16", device=BucketingCpu()
+    )
+    assert (full.name, full.batch_tokens) == ("torch", 512)
+    assert (half.name, half.batch_tokens) == ("torch bf16", 4096)
+    assert half.resident_bytes < 0.6 * full.resident_bytes
+    found, expected = (engine.infer(ids, np.ones_like(ids), None) for engine in (half, full))
+    assert found.dtype == np.float32
+    assert 0 < np.abs(found - expected).max() < 0.1 * np.abs(expected).max()
+
+
+def test_attention_is_sdpa_where_the_architecture_has_it(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """transformers chooses it by itself; the log tells."""
+    caplog.set_level(logging.INFO)
+    _load(folder)
+    [loaded] = [record for record in caplog.records if record.message == "engine_loaded"]
+    assert loaded.__dict__["attention"] == "sdpa"
+
+
 def test_threads_share_an_engine(folder: Path) -> None:
     """Calls of several threads at once each get their own right answer."""
     engine = _load(folder)
@@ -104,6 +195,14 @@ def test_batch_that_the_model_cannot_take_is_an_engine_failure(folder: Path, len
         engine.infer(ids, np.ones_like(ids), None)
     fitting = np.full((2, POSITIONS), VOCABULARY - 1, np.int64)
     assert engine.infer(fitting, np.ones_like(fitting), None).shape == (2, POSITIONS, LABELS)
+
+
+@pytest.mark.parametrize("types", [-1, 2])
+def test_token_type_that_the_model_lacks_is_an_engine_failure(types: int, folder: Path) -> None:
+    """Found before the device sees it: on a GPU it would end CUDA for the whole process."""
+    ids = _rows(1, 4)
+    with pytest.raises(EngineFailed, match="1 rows of 4 tokens: it has 32 positions, ids below 50 and 2 token types"):
+        _load(folder).infer(ids, np.ones_like(ids), np.full_like(ids, types))
 
 
 def test_closed_engine_answers_no_more(folder: Path) -> None:
@@ -143,7 +242,7 @@ def test_factory_takes_the_cores_it_may_use(folder: Path) -> None:
     """Threads 0 means as many as there are; the engine is the same."""
     source = NetworkSource(folder, lambda: "never asked", "token-classification", LABELS)
     engine = load_engine(source, EngineChoice("torch"))
-    assert (engine.name, engine.streams) == ("torch", 1)
+    assert (engine.name.split()[0], engine.streams) == ("torch", 1)
     ids = _rows(1, 4)
     assert engine.infer(ids, np.ones_like(ids), None).shape == (1, 4, LABELS)
     engine.close()

@@ -2,6 +2,8 @@
 
 import pytest
 
+from absa_server.absa.artifact import open_artifact
+from tests.drills import gpu
 from tests.drills.demo import ask, end_to_end_f1, spans
 from tests.drills.ping import drill, large_bodies
 
@@ -39,3 +41,14 @@ def test_end_to_end_f1_counts_span_and_polarity_together(predicted, f1):
 
     gold = [row([(0, 4, "positive"), (9, 13, "negative")])]
     assert end_to_end_f1(gold, [row(predicted)]) == pytest.approx(f1)
+
+
+def test_gpu_drill_in_small(tiny_models, monkeypatch):
+    """Every size with both precisions, on whatever device torch finds here."""
+    monkeypatch.setattr(gpu, "SIZES", ((1, 9), (4, 17)))
+    aspect = open_artifact(tiny_models).aspect
+    table = gpu.measure(aspect, rounds=1, streams=2, most_rows=2)
+    assert list(table.columns[0].cells) == ["1x9", "1x9", "2x17", "2x17"]
+    engines = list(table.columns[1].cells)
+    assert all(name.startswith("torch") for name in engines)
+    assert engines[:2] == engines[2:]

@@ -31,10 +31,16 @@ _TOLERANCE = 1e-4  # of the logits' scale
 
 def convert_network(folder: Path, out: Path, *, task: str, labels: int) -> None:
     """Writes the network of the model in `folder` to `out`. Raises `InvalidModel` or `NotConvertible`."""
-    import torch  # noqa: PLC0415  seconds that a tokenizer does not need to wait
+    try:
+        import torch  # noqa: PLC0415  seconds that a tokenizer does not need to wait
 
+        from absa_server.engines.pretrained import open_pretrained  # noqa: PLC0415
+    except ImportError as error:
+        raise InvalidModel(
+            f"{folder.name}/ brings no compiled network, and nothing here can make one ({error}); pack it into the "
+            "artifact, or use an image built with TORCH=cpu"
+        ) from error
     from absa_server.engines.openvino_library import openvino  # noqa: PLC0415
-    from absa_server.engines.pretrained import open_pretrained  # noqa: PLC0415
 
     model = open_pretrained(folder, task=task, labels=labels)
     info = _info(model, engine=f"openvino {openvino().__version__}")
@@ -82,14 +88,10 @@ def _logits_only(model: Any, *, uses_types: bool) -> Any:  # noqa: ANN401  torch
 
 
 def _info(model: Any, *, engine: str) -> NetworkInfo:  # noqa: ANN401
-    positions = [
-        # Families whose position ids begin after the padding id lose the rows before.
-        module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
-        for name, module in model.named_modules()
-        if name.endswith("position_embeddings") and hasattr(module, "num_embeddings")
-    ]
+    from absa_server.engines.pretrained import longest_input  # noqa: PLC0415
+
     vocabulary = model.get_input_embeddings().num_embeddings
-    return NetworkInfo("f32", vocabulary, min(positions, default=None), engine)
+    return NetworkInfo("f32", vocabulary, longest_input(model), engine)
 
 
 def _example(wrapped: Any, info: NetworkInfo, shape: tuple[int, int]) -> dict[str, Any]:  # noqa: ANN401

@@ -1,6 +1,7 @@
 """Chooses the engine for a model. Nothing outside this package knows which one runs.
 
-OpenVINO where it can, torch where it must: `ABSA_ENGINE=auto` tells every fallback once in the log.
+torch on a GPU; on the CPU OpenVINO where it can, torch where it must: `ABSA_ENGINE=auto` tells every fallback once in
+the log.
 """
 
 import logging
@@ -42,7 +43,10 @@ class NetworkSource:
 
 @dataclass(frozen=True, slots=True)
 class EngineChoice:
-    """How networks are run; see the settings of the same names. `threads` 0 takes the cores this process may use."""
+    """How networks are run; see the settings of the same names. `threads` 0 takes the cores this process may use.
+
+    `has_gpu`: auto may try torch on a GPU, which imports torch (see `gpu.has_gpu`).
+    """
 
     name: EngineName = "auto"
     precision: WantedPrecision = "auto"
@@ -50,6 +54,7 @@ class EngineChoice:
     threads: int = 0
     limits: ConversionLimits = field(default_factory=ConversionLimits)
     cache: FolderCache = field(default_factory=NoCache)
+    has_gpu: bool = False
 
     @property
     def plan(self) -> StreamPlan:
@@ -62,7 +67,7 @@ def load_engine(source: NetworkSource, choice: EngineChoice) -> Engine:
 
     Raises `InvalidModel` for a model that cannot be loaded, or when the engine it needs is not installed.
     """
-    if choice.name == "torch":
+    if choice.name == "torch" or _belongs_on_gpu(source, choice):
         return _load_torch(source, choice)
     try:
         return _load_compiled(source, choice)
@@ -73,6 +78,20 @@ def load_engine(source: NetworkSource, choice: EngineChoice) -> Engine:
             "engine_fallback", extra={"folder": source.folder.name, "engine": "torch", "reason": error.message}
         )
         return _load_torch(source, choice)
+
+
+def _belongs_on_gpu(source: NetworkSource, choice: EngineChoice) -> bool:
+    """auto, on a machine with a GPU that torch can use, for a model that has weights for it."""
+    if choice.name != "auto" or not choice.has_gpu or choice.precision == "int8":
+        return False
+    if is_compiled_only(source.folder):  # networks for the CPU
+        return False
+    from absa_server.engines.torch_devices import is_cuda_usable  # noqa: PLC0415  imports torch
+
+    if is_cuda_usable():
+        return True
+    logger.warning("gpu_unusable", extra={"folder": source.folder.name, "reason": "torch.cuda.is_available() is false"})
+    return False
 
 
 def load_tokenizer(source: NetworkSource, choice: EngineChoice) -> str:
@@ -152,5 +171,10 @@ def _load_torch(source: NetworkSource, choice: EngineChoice) -> Engine:
         ) from error
     plan = choice.plan
     return load_torch_engine(
-        source.folder, task=source.task, labels=source.labels, threads=plan.threads, streams=plan.streams
+        source.folder,
+        task=source.task,
+        labels=source.labels,
+        threads=plan.threads,
+        streams=plan.streams,
+        precision=choice.precision,
     )

@@ -35,6 +35,8 @@ class StreamPlan:
 class OpenVinoEngine:
     """A compiled network. As many threads as there are streams infer side by side; more wait for a free stream."""
 
+    batch_tokens = 512  # the largest batch decides the memory (docs/engines.md), and larger ones are hardly faster
+
     def __init__(self, compiled: Any, info: NetworkInfo, *, name: str, streams: int, weights: Path) -> None:  # noqa: ANN401  openvino has no types
         self.name = name
         self.streams = streams

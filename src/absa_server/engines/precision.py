@@ -20,6 +20,7 @@ _RELEVANT = {"avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx51
              "amx_int8", "asimd", "asimddp", "bf16", "sve", "i8mm"}  # fmt: skip
 # In software bf16 is slower than f32. "bf16" is how Arm names it.
 _HARDWARE_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
+_NO_CPU_BF16 = "this CPU has none of AVX512-BF16, AMX-BF16, Arm BF16"
 
 
 def cpu_features(cpu_info: Path = _CPU_INFO) -> frozenset[str]:
@@ -51,10 +52,31 @@ def choose_precision(wanted: WantedPrecision, *, packed: Collection[str], featur
         )
     if wanted == "int8" or (wanted == "auto" and "int8" in packed):
         return "int8"
-    has_bf16 = bool(_HARDWARE_BF16 & set(features))
+    has_bf16 = has_hardware_bf16(features)
     if wanted == "bf16" and not has_bf16:
-        logger.warning(
-            "precision_unavailable",
-            extra={"wanted": "bf16", "used": "f32", "reason": "this CPU has none of AVX512-BF16, AMX-BF16, Arm BF16"},
-        )
+        _warn_without_bf16(_NO_CPU_BF16)
     return "bf16" if has_bf16 and wanted != "f32" else "f32"
+
+
+def has_hardware_bf16(features: Collection[str] | None = None) -> bool:
+    """Whether a CPU of these `features` computes bf16 in hardware; None: this CPU."""
+    return bool(_HARDWARE_BF16 & set(cpu_features() if features is None else features))
+
+
+def choose_torch_precision(wanted: WantedPrecision, *, has_bf16: bool, is_gpu: bool) -> Literal["f32", "bf16"]:
+    """The precision in which torch runs. auto takes bf16 on a GPU that has it; on the CPU torch is the reference: f32.
+
+    Raises `InvalidModel` for int8, which is the compiled engine's alone.
+    """
+    if wanted == "int8":
+        raise InvalidModel(
+            "ABSA_PRECISION=int8: torch runs no int8 networks; choose ABSA_ENGINE=openvino, which runs them on the "
+            "CPU, or ABSA_PRECISION=auto"
+        )
+    if wanted == "bf16" and not has_bf16:
+        _warn_without_bf16("this GPU has none (Ampere and later have)" if is_gpu else _NO_CPU_BF16)
+    return "bf16" if has_bf16 and (wanted == "bf16" or (wanted == "auto" and is_gpu)) else "f32"
+
+
+def _warn_without_bf16(reason: str) -> None:
+    logger.warning("precision_unavailable", extra={"wanted": "bf16", "used": "f32", "reason": reason})

@@ -1,6 +1,7 @@
 """A transformers model from its folder, whole or not at all. Imports torch and transformers."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, PreTrainedModel
@@ -41,3 +42,14 @@ def open_pretrained(folder: Path, *, task: str, labels: int) -> PreTrainedModel:
         )
     whole: PreTrainedModel = model.eval()
     return whole
+
+
+def longest_input(model: Any) -> int | None:  # noqa: ANN401  transformers' models have attributes of any kind
+    """The most tokens of a row that the model has positions for; None: any length."""
+    positions = [
+        # Families whose position ids begin after the padding id lose the rows before.
+        module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+        for name, module in model.named_modules()
+        if name.endswith("position_embeddings") and hasattr(module, "num_embeddings")
+    ]
+    return min(positions, default=None)

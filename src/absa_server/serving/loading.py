@@ -37,7 +37,10 @@ _SELF_TEST_GIVEN = Record(_SELF_TEST.text, aspects=(GivenAspect("food", 4, 8),))
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How networks are run; see the settings of the same names. As it stands: in this process, without a cache."""
+    """How networks are run; see the settings of the same names. As it stands: in this process, without a cache.
+
+    `batch_tokens` 0 takes what suits each network's engine.
+    """
 
     choice: EngineChoice = field(default_factory=lambda: EngineChoice("torch"))
     batch_tokens: int = 4096
@@ -174,7 +177,8 @@ def _runner(checkpoint: Checkpoint, options: EngineOptions, engines: list[Engine
     engine = load_engine(_source(checkpoint), options.choice)
     engine = cast("Engine", GuardedEngine(engine))
     engines.append(engine)
-    return BatchRunner(engine, checkpoint.pad_token_id, checkpoint.uses_token_types, options.batch_tokens)
+    budget = options.batch_tokens or engine.batch_tokens
+    return BatchRunner(engine, checkpoint.pad_token_id, checkpoint.uses_token_types, budget)
 
 
 def _source(checkpoint: Checkpoint) -> NetworkSource:

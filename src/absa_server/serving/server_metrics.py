@@ -24,8 +24,8 @@ def watch_service(metrics: Metrics, service: Service, is_ready: Callable[[], boo
     )
     metrics.watch(
         "absa_model_torch_networks",
-        "Networks of the loaded model that run on torch; unless ABSA_ENGINE=torch: because they could not be converted",
-        lambda: float(slot.model.engines.count("torch") if slot.model else 0),
+        "Networks that run on torch on the CPU; unless ABSA_ENGINE=torch: because they could not be converted",
+        lambda: float(sum(name in {"torch", "torch bf16"} for name in slot.model.engines) if slot.model else 0),
     )
     metrics.watch("absa_requests_pending", "Requests waiting or worked on", lambda: float(service.pending_requests))
     if (cache := service.cache) is not None:
