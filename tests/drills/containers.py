@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from tests.drills.platform import container
-from tests.drills.sagemaker import TOLERANCE, Comparison, Row, compare, invoke
+from tests.drills.sagemaker import EXACT, TOLERANCE, Comparison, Row, compare, invoke
 from tests.local_sagemaker.stand import configuration, stand
 
 TEXTS = [
@@ -27,8 +27,9 @@ TEXTS = [
 def drill(image: dict[str, Any], models: Path, work: Path, *, texts: Sequence[str] = TEXTS) -> tuple[Row, Comparison]:
     """One call's answer, and all of the pipeline's beside the single container's. `image`: what `Images` says of it."""
     stages = [container(models / name, ContainerHostname=name) for name in ("aspect", "sentiment")]
+    exact = image | {"Environment": image.get("Environment", {}) | EXACT}
     described = configuration(
-        {"absa": image},
+        {"absa": exact},
         [
             {"ModelName": "single", "PrimaryContainer": container(models)},
             {"ModelName": "pipeline", "Containers": stages},

@@ -87,22 +87,22 @@ def drill(models: Path, work: Path, *, clients: int, threads: str = "", seconds:
         load = Load(running.client(), clients)
         try:
             return [
-                _phase("SIGTERM", running, load, seconds, lambda fleet, one: running.run(fleet.retire(one))),
-                _phase("SIGKILL", running, load, seconds, lambda _, one: _kill(one)),
+                _phase("SIGTERM", running, load, seconds, lambda fleet, one: running.run(_retire(fleet, one))),
+                _phase("SIGKILL", running, load, seconds, lambda _, one: running.run(_kill(one))),
             ]
         finally:
             load.stop()
 
 
-def _phase(name: str, running: Stand, load: Load, seconds: float, end: Callable[[Fleet, Instance], None]) -> Phase:
+def _phase(name: str, running: Stand, load: Load, seconds: float, end: Callable[[Fleet, Instance], int]) -> Phase:
     fleet = running.platform.endpoints["m"].fleets["AllTraffic"]
     answered, lost = load.answered, len(load.failures)
     goal = answered + max(1, int(seconds * 5))
     wait_until(lambda: load.answered >= goal, "the load runs")
     instance = fleet.instances[0]
     wait_until(lambda: instance.in_flight > 0, "requests are in flight there")
-    in_flight, begin = instance.in_flight, time.monotonic()
-    end(fleet, instance)
+    begin = time.monotonic()
+    in_flight = end(fleet, instance)
     wait_until(lambda: instance.state == "Ended" and len(fleet.in_service) == 2, "the instance is replaced")
     replaced_s = time.monotonic() - begin
     after = load.answered + max(1, int(seconds * 5))
@@ -110,10 +110,36 @@ def _phase(name: str, running: Stand, load: Load, seconds: float, end: Callable[
     return Phase(name, load.answered - answered, len(load.failures) - lost, in_flight, replaced_s)
 
 
-def _kill(instance: Instance) -> None:
+async def _retire(fleet: Fleet, instance: Instance) -> int:
+    """How many requests were in flight there when it was told to go."""
+    in_flight = instance.in_flight
+    await fleet.retire(instance)
+    return in_flight
+
+
+async def _kill(instance: Instance) -> int:
+    """How many requests were in flight there when its processes were gone.
+
+    Blocks the platform's event loop until then: a process of half a gigabyte dies slowly, and takes connections
+    meanwhile, which nobody else could count.
+    """
     pid = instance.containers[0].pid
     assert pid is not None
+    pids = [pid]
+    for one in pids:
+        pids += map(int, Path(f"/proc/{one}/task/{one}/children").read_text().split())
     os.killpg(pid, signal.SIGKILL)
+    while any(map(_is_alive, pids)):
+        time.sleep(0.001)  # noqa: ASYNC251  see above
+    return instance.in_flight
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether it still holds what it had open: a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def main() -> int:

@@ -10,10 +10,14 @@ ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests" / "local_sagemaker" / "small_container.py"
 
 
-def images(threads: str = "") -> dict[str, Any]:
-    """`absa`: the server of this repository, started as its container starts it. `small`: our multi-model container."""
+def images(threads: str = "", **more: str) -> dict[str, Any]:
+    """`absa`: the server of this repository, started as its container starts it. `small`: our multi-model container.
+
+    `more`: variables of the server.
+    """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    environment = {"ABSA_HOST": "127.0.0.1", "PATH": path} | ({"OMP_NUM_THREADS": threads} if threads else {})
+    environment = {"ABSA_HOST": "127.0.0.1", "PATH": path, **more}
+    environment |= {"OMP_NUM_THREADS": threads} if threads else {}
     return {
         "absa": {"Command": [str(ROOT / "serve" / "serve")], "Environment": environment},
         "small": {"Command": [sys.executable, str(SMALL)]},

@@ -37,9 +37,9 @@ def test_results_drill_in_small(tiny_models, tmp_path):
     """S3 stands still when a killed server comes back: every acknowledged answer is there once, none was dropped."""
     one = {"OMP_NUM_THREADS": "1"}
     outcome = results.drill(
-        tiny_models, TEXTS, tmp_path, count=300, clients=2, pause_s=0.5, is_paused_at_restart=True, environment=one
+        tiny_models, TEXTS, tmp_path, count=150, clients=2, pause_s=0.3, is_paused_at_restart=True, environment=one
     )
-    assert outcome.acknowledged >= 300
+    assert outcome.acknowledged >= 150
     assert outcome.requests_paused > 0
     assert (outcome.missing, outcome.doubled, outcome.dropped) == (0, 0, 0)
     assert outcome.is_right
