@@ -33,6 +33,11 @@ def cpu_features(cpu_info: Path = _CPU_INFO) -> frozenset[str]:
     return frozenset(told.partition(":")[2].split()) & _RELEVANT
 
 
+def has_bf16(features: Collection[str]) -> bool:
+    """Whether the CPU has bf16 in hardware; in software it is slower than float32, and worse."""
+    return bool(_HARDWARE_BF16 & set(features))
+
+
 def cpu_signature(features: Collection[str]) -> str:
     """One word for a kind of CPU, for the keys of what was compiled for it."""
     return "-".join([platform.machine(), *sorted(features)])
@@ -51,10 +56,9 @@ def choose_precision(wanted: WantedPrecision, *, packed: Collection[str], featur
         )
     if wanted == "int8" or (wanted == "auto" and "int8" in packed):
         return "int8"
-    has_bf16 = bool(_HARDWARE_BF16 & set(features))
-    if wanted == "bf16" and not has_bf16:
+    if wanted == "bf16" and not has_bf16(features):
         logger.warning(
             "precision_unavailable",
             extra={"wanted": "bf16", "used": "f32", "reason": "this CPU has none of AVX512-BF16, AMX-BF16, Arm BF16"},
         )
-    return "bf16" if has_bf16 and wanted != "f32" else "f32"
+    return "bf16" if has_bf16(features) and wanted != "f32" else "f32"
