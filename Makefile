@@ -83,6 +83,10 @@ drill-engine: $(INSTALLED_DEV)  ## compiled engine against eager torch: seconds,
 
 drill-gpu: $(INSTALLED_DEV) $(DEMO)  ## torch on this machine's GPU: ms, rows/s, memory by precision and size (MODELS=)
 	$(BIN)/python -m tests.drills.gpu --models $(MODELS)
+# Real reviews to quantize with, of the kind that is served; the gold files must be others.
+CALIBRATE ?=
+drill-int8: $(INSTALLED_DEV) $(DEMO)  ## pack int8, serve it and float32, score both (MODELS= CALIBRATE= GOLD= SCORER=)
+	$(BIN)/python -m tests.drills.int8 --models $(MODELS) --calibrate $(CALIBRATE) $(SCORED)
 
 drill-sagemaker: $(INSTALLED_DEV) $(DEMO)  ## call the server in every way SageMaker does, by boto3 (MODELS= TEXTS=)
 	$(BIN)/python -m tests.drills.sagemaker --models $(MODELS) --texts $(TEXTS)

@@ -97,6 +97,12 @@ def test_heavy_and_aws_libraries_stay_at_home(file):
     assert part_of(file) in HEAVY_AT_HOME or not tops & HEAVY
 
 
+def test_nncf_is_imported_by_the_quantizing_process_alone():
+    """Neither the server nor the packing process ever loads it."""
+    importers = {file.name for file in sources() if "nncf" in {name.split(".")[0] for name in imports(file)}}
+    assert importers == {"quantize.py"}
+
+
 def test_domain_and_http_import_no_torch():
     """Importing the application, whole, loads neither torch nor transformers; a model that needs them does."""
     code = "import sys, absa_server.app, absa_server.cli; print(sorted({'torch', 'transformers'} & set(sys.modules)))"

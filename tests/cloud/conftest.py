@@ -21,7 +21,8 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "MOTO_ACCOUNT_ID": "111122223333",
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):  # a real S3 of other tests is not this one
+        monkeypatch.delenv(name, raising=False)
     add_update_endpoint(monkeypatch)
     with mock_aws():
         yield REGION

@@ -33,7 +33,7 @@ class NetworkInfo:
     vocabulary: int
     max_tokens: int | None
     engine: str
-    measured: dict[str, float] | None = None
+    measured: dict[str, float | str] | None = None
     id: str = ""
     version: int = VERSION
 

@@ -12,7 +12,7 @@ import numpy as np
 from absa_server.engines.memory import forget_pages, keep_little, return_free_memory
 from absa_server.engines.network import GRAPH, WEIGHTS, NetworkInfo, read_info
 from absa_server.engines.openvino_library import openvino
-from absa_server.engines.precision import Precision
+from absa_server.engines.precision import Precision, cpu_features, has_bf16
 from absa_server.errors import EngineFailed, InvalidModel
 from absa_server.types import FloatArray, IntArray
 
@@ -173,14 +173,18 @@ def compile_blob(folder: Path, out: Path, precision: Precision, plan: StreamPlan
 
 def _properties(precision: Precision, plan: StreamPlan) -> dict[str, str | int]:
     return {
-        # An int8 network says itself which of its layers are; what it leaves runs in float32.
-        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        # An int8 network says itself which of its layers are; what it leaves runs in bf16 where the CPU has it.
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" or _is_rest_bf16(precision) else "f32",
         "NUM_STREAMS": plan.streams,
         "INFERENCE_NUM_THREADS": plan.streams * plan.threads,
         "ENABLE_CPU_PINNING": False,  # other processes share the cores, the quota is not tied to any
         "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_SHAPES,
         "CACHE_MODE": "OPTIMIZE_SIZE",  # blobs without weights, which are mapped from the network's own file
     }
+
+
+def _is_rest_bf16(precision: Precision) -> bool:
+    return precision == "int8" and has_bf16(cpu_features())
 
 
 def _first_line(error: Exception) -> str:

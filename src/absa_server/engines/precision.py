@@ -34,6 +34,11 @@ def cpu_features(cpu_info: Path = _CPU_INFO) -> frozenset[str]:
     return frozenset(told.partition(":")[2].split()) & _RELEVANT
 
 
+def has_bf16(features: Collection[str]) -> bool:
+    """Whether the CPU has bf16 in hardware; in software it is slower than float32, and worse."""
+    return bool(_HARDWARE_BF16 & set(features))
+
+
 def cpu_signature(features: Collection[str]) -> str:
     """One word for a kind of CPU, for the keys of what was compiled for it."""
     return "-".join([platform.machine(), *sorted(features)])
@@ -52,15 +57,10 @@ def choose_precision(wanted: WantedPrecision, *, packed: Collection[str], featur
         )
     if wanted == "int8" or (wanted == "auto" and "int8" in packed):
         return "int8"
-    has_bf16 = has_hardware_bf16(features)
-    if wanted == "bf16" and not has_bf16:
+    has_hardware = has_bf16(features)
+    if wanted == "bf16" and not has_hardware:
         _warn_without_bf16(_NO_CPU_BF16)
-    return "bf16" if has_bf16 and wanted != "f32" else "f32"
-
-
-def has_hardware_bf16(features: Collection[str] | None = None) -> bool:
-    """Whether a CPU of these `features` computes bf16 in hardware; None: this CPU."""
-    return bool(_HARDWARE_BF16 & set(cpu_features() if features is None else features))
+    return "bf16" if has_hardware and wanted != "f32" else "f32"
 
 
 def choose_torch_precision(wanted: WantedPrecision, *, has_bf16: bool, is_gpu: bool) -> Literal["f32", "bf16"]:

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 
 from absa_server.engines.buckets import bucket_length
-from absa_server.engines.precision import has_hardware_bf16
+from absa_server.engines.precision import cpu_features, has_bf16
 from absa_server.types import FloatArray, IntArray
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
@@ -50,7 +50,7 @@ class CpuDevice:
     batch_tokens = 512
 
     def __init__(self) -> None:
-        self.has_bf16 = has_hardware_bf16()
+        self.has_bf16 = has_bf16(cpu_features())
 
     def padded_length(self, length: int, longest: int | None) -> int:  # noqa: ARG002
         """See `TorchDevice`."""

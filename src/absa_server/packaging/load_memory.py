@@ -6,17 +6,15 @@ One JSON line on stdout: `resident_bytes` that a load adds and keeps, `peak_byte
 take once a process is not counted: the second of two loads is measured. Streams and threads are the server's defaults.
 """
 
-import json
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from absa_server.engines.cores import available_cores
 from absa_server.engines.factory import EngineChoice
 from absa_server.engines.memory import return_free_memory
 from absa_server.engines.precision import Precision
-from absa_server.packaging.errors import MeasurementFailed
+from absa_server.packaging.child import answer, run_child
 from absa_server.serving.loading import EngineOptions, load_model
 from model_loader import Footprint
 from model_loader.budgets import resident_bytes
@@ -31,15 +29,8 @@ _STEP_BYTES = 1 << 20
 
 def measure_load(artifact: Path, precision: Precision) -> Footprint:
     """What loading `artifact` in that precision takes. Raises `MeasurementFailed`."""
-    command = [sys.executable, "-P", "-m", _MODULE, str(artifact), precision]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603  our own
-    try:
-        told = json.loads(done.stdout.splitlines()[-1])
-        return Footprint.of(told["resident_bytes"], peak_bytes=told["peak_bytes"])
-    except (ValueError, IndexError, KeyError) as error:
-        raise MeasurementFailed(
-            f"loading in {precision} could not be measured (exit code {done.returncode}): {done.stderr[-500:]}"
-        ) from error
+    told = run_child(_MODULE, str(artifact), precision, timeout_s=_TIMEOUT_S)
+    return Footprint.of(told["resident_bytes"], peak_bytes=told["peak_bytes"])
 
 
 def _measure(artifact: Path, precision: Precision) -> dict[str, int]:
@@ -76,8 +67,7 @@ def _rounded(size: int) -> int:
 def main(arguments: list[str]) -> None:
     """One measurement, printed."""
     artifact, precision = arguments
-    found: dict[str, Any] = _measure(Path(artifact), cast("Precision", precision))
-    sys.stdout.write(json.dumps(found) + "\n")
+    answer(_measure(Path(artifact), cast("Precision", precision)))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from absa_server.engines.openvino_library import openvino
 from absa_server.engines.precision import Precision, choose_precision, cpu_features, cpu_signature
 from absa_server.errors import InvalidModel
 from absa_server.packaging.errors import InvalidInputs
+from absa_server.packaging.int8 import Int8Options, add_int8
 from absa_server.packaging.load_memory import measure_load
 from absa_server.packaging.networks import add_network, add_tokenizer, checkpoints, drop_weights
 from absa_server.packaging.staging import Inputs, stage
@@ -45,6 +46,7 @@ class PackOptions:
     is_compiled: bool = True
     is_compiled_only: bool = False
     is_measured: bool = True
+    int8: Int8Options | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Packed:
     answers: int
     measured: dict[str, Footprint] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    int8: dict[str, dict[str, float | str]] = field(default_factory=dict)
 
 
 def package(inputs: Inputs, out: Path, options: PackOptions, *, cache_dir: Path, say: Say) -> Packed:
@@ -86,6 +89,8 @@ def _check(out: Path, options: PackOptions) -> None:
         raise InvalidInputs(f"--out: there is no folder {out.parent}")
     if options.is_compiled_only and not options.is_compiled:
         raise InvalidInputs("--compiled-only leaves the weights out, --no-compiled the networks: choose one of them")
+    if options.int8 and not options.is_compiled:
+        raise InvalidInputs("--int8 makes another compiled network, --no-compiled leaves them out: choose one of them")
 
 
 def _package(
@@ -100,7 +105,9 @@ def _package(
         if options.is_compiled:
             say(f"converting {checkpoint.folder.name}/ for OpenVINO")
             add_network(checkpoint, choice)
-        if options.is_compiled_only:
+    int8 = add_int8(top, artifact, options.int8, choice, say) if options.int8 else {}
+    if options.is_compiled_only:
+        for checkpoint in checkpoints(artifact):
             drop_weights(checkpoint)
     say("asking the model for its self-test")
     answers = _answers(top, artifact, choice)
@@ -117,7 +124,7 @@ def _package(
     _sync(out.parent)
     files = {name: entry.size_bytes for name, entry in entries.items()}
     files[MANIFEST_NAME] = (top / MANIFEST_NAME).stat().st_size
-    return Packed(out, digest, size, artifact.kind, files, len(answers), measured, tuple(left_out))
+    return Packed(out, digest, size, artifact.kind, files, len(answers), measured, tuple(left_out), int8)
 
 
 def _precisions(artifact: Artifact) -> list[Precision]:
