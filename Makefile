@@ -75,6 +75,9 @@ drill-demo: $(INSTALLED_DEV) $(DEMO)  ## measure how good the demo models are (G
 drill-ping: $(INSTALLED_DEV) $(DEMO)  ## time /ping while loading, under load and beside 25 MB bodies (MODELS=)
 	$(BIN)/python -m tests.drills.ping --models $(MODELS)
 
+drill-front: $(INSTALLED_DEV) $(DEMO)  ## requests by CPU second with an engine that answers at once, and a profile (MODELS= TEXTS=)
+	$(BIN)/python -m tests.drills.front --models $(MODELS) $(addprefix --texts ,$(TEXTS))
+
 SHAPES ?=
 drill-engine: $(INSTALLED_DEV)  ## compiled engine against eager torch: seconds, ms a call, memory (MODELS= SHAPES=bert-base,deberta-v3-base)
 	$(BIN)/python -m tests.drills.engine --models $(MODELS) $(addprefix --shapes ,$(SHAPES))

@@ -1,15 +1,16 @@
 """The one composition root: settings in, application out. Nothing else reads the settings or knows all the parts."""
 
 import logging.config
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 from fastapi import FastAPI
 
 from absa_server.engines.conversion import ConversionLimits
 from absa_server.engines.cores import available_cores
-from absa_server.engines.factory import EngineChoice
+from absa_server.engines.factory import EngineChoice, load_engine
 from absa_server.http.error_handlers import add_error_handlers
 from absa_server.http.invocations import InvocationOptions, Invocations
 from absa_server.http.kept_results import KeptResults
@@ -19,7 +20,7 @@ from absa_server.http.model_routes import create_model_router
 from absa_server.http.routes import create_router
 from absa_server.serving.answer_cache import AnswerCache
 from absa_server.serving.engine_cache import EngineCache
-from absa_server.serving.loading import EngineOptions, load_model
+from absa_server.serving.loading import EngineOptions, LoadedModel, LoadEngine, load_model
 from absa_server.serving.model_memory import create_model_memory
 from absa_server.serving.model_names import ModelNames, names_file_of_this_server
 from absa_server.serving.model_slot import ModelSlot
@@ -32,17 +33,21 @@ from absa_server.telemetry.logs import logging_config
 from absa_server.telemetry.prometheus import Metrics
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """The ASGI application. The model begins to load when the server has started, beside the event loop."""
+def create_app(settings: Settings | None = None, *, load_engine: LoadEngine = load_engine) -> FastAPI:
+    """The ASGI application. The model begins to load when the server has started, beside the event loop.
+
+    `load_engine` makes the engine of each network: with one that answers at once, all the rest is measured.
+    """
     settings = settings or read_settings()
     logging.config.dictConfig(logging_config(settings.log_level))
     metrics = Metrics()
-    slot = ModelSlot(None if settings.multi_model else partial(load_model, settings.model_dir, _engine(settings)))
+    load = partial(load_model, options=_engine(settings, load_engine))
+    slot = ModelSlot(None if settings.multi_model else partial(load, settings.model_dir))
     service = Service(slot, _service_limits(settings), cache=_cache(settings), metrics=BatchMetrics(metrics))
     bucket = _results_bucket(settings)
     kept = KeptResults(bucket.writer, with_text=settings.results_input == "text") if bucket else None
     invocations = Invocations(service, metrics, _invocation_options(settings), kept=kept)
-    registry = _registry(settings) if settings.multi_model else None
+    registry = _registry(settings, load) if settings.multi_model else None
     _watch(metrics, service)
     if bucket is not None:
         _watch_results(metrics, bucket)
@@ -77,9 +82,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _registry(settings: Settings) -> Registry:
+def _registry(settings: Settings, load: Callable[[Path], LoadedModel]) -> Registry:
     memory = create_model_memory(settings.memory_budget_mb, settings.load_threads)
-    load = partial(load_model, options=_engine(settings))
     return Registry(memory, load, ModelNames(names_file_of_this_server()))
 
 
@@ -91,7 +95,7 @@ def _cache(settings: Settings) -> AnswerCache | None:
     return AnswerCache(settings.result_cache_mb * 1024 * 1024) if settings.result_cache_mb else None
 
 
-def _engine(settings: Settings) -> EngineOptions:
+def _engine(settings: Settings, load: LoadEngine) -> EngineOptions:
     # Passes side by side share the cores: when together they have more threads than there are cores, they wait for each
     # other, spinning (measured on two busy cores, one text at a time: 22 texts/s with 2 x 2 threads, 33 with 2 x 1).
     threads = settings.engine_threads or max(1, available_cores() // _streams(settings))
@@ -103,7 +107,7 @@ def _engine(settings: Settings) -> EngineOptions:
         limits=ConversionLimits(settings.compile_memory_mb, settings.compile_timeout_s),
         cache=EngineCache(settings.cache_dir),
     )
-    return EngineOptions(choice, settings.batch_tokens, settings.max_aspects)
+    return EngineOptions(choice, settings.batch_tokens, settings.max_aspects, load)
 
 
 def _results_bucket(settings: Settings) -> ResultsBucket | None:

@@ -29,13 +29,20 @@ _SELF_TEST = Record("The food was great, but the service was slow.", aspects=Non
 _SELF_TEST_GIVEN = Record(_SELF_TEST.text, aspects=(GivenAspect("food", 4, 8),))
 
 
+LoadEngine = Callable[[NetworkSource, EngineChoice], Engine]
+
+
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How networks are run; see the settings of the same names. As it stands: in this process, without a cache."""
+    """How networks are run; see the settings of the same names. As it stands: in this process, without a cache.
+
+    `load` is another than ours where the server around the engines is looked at alone (tests/drills/front.py).
+    """
 
     choice: EngineChoice = field(default_factory=lambda: EngineChoice("torch"))
     batch_tokens: int = 4096
     max_aspects: int = 100
+    load: LoadEngine = load_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +136,7 @@ def _tokenizer(checkpoint: Checkpoint, options: EngineOptions) -> TextTokenizer:
 
 
 def _runner(checkpoint: Checkpoint, options: EngineOptions, engines: list[Engine]) -> BatchRunner:
-    engine = load_engine(_source(checkpoint), options.choice)
+    engine = options.load(_source(checkpoint), options.choice)
     engine = cast("Engine", GuardedEngine(engine))
     engines.append(engine)
     return BatchRunner(engine, checkpoint.pad_token_id, checkpoint.uses_token_types, options.batch_tokens)
