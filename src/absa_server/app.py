@@ -11,13 +11,14 @@ from fastapi import FastAPI
 from absa_server.engines.conversion import ConversionLimits
 from absa_server.engines.cores import available_cores
 from absa_server.engines.factory import EngineChoice, load_engine
+from absa_server.http.direct_route import DirectRoute
 from absa_server.http.error_handlers import add_error_handlers
 from absa_server.http.invocations import InvocationOptions, Invocations
 from absa_server.http.kept_results import KeptResults
 from absa_server.http.limits import Limits
 from absa_server.http.middleware import RequestMiddleware
 from absa_server.http.model_routes import create_model_router
-from absa_server.http.routes import create_router
+from absa_server.http.routes import INVOCATIONS, create_router
 from absa_server.serving.answer_cache import AnswerCache
 from absa_server.serving.engine_cache import EngineCache
 from absa_server.serving.loading import EngineOptions, LoadedModel, LoadEngine, load_model
@@ -78,6 +79,7 @@ def create_app(settings: Settings | None = None, *, load_engine: LoadEngine = lo
     if registry is not None:
         app.include_router(create_model_router(registry, invocations))
     add_error_handlers(app)
+    app.add_middleware(DirectRoute, path=INVOCATIONS, answer=invocations.answer)  # inside of the next
     app.add_middleware(RequestMiddleware, metrics=metrics)
     return app
 

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from absa_server.absa.pipeline import Pipeline
 from absa_server.errors import InvalidRequest
-from absa_server.http.body import ended_by_disconnect, read_body
+from absa_server.http.body import EndedByDisconnect, read_body
 from absa_server.http.kept_results import KeptResults, Occasion
 from absa_server.http.limits import Limits
 from absa_server.http.media_types import default_type, negotiate, request_type
@@ -75,7 +75,7 @@ class Invocations:
             async with self._service.deadline():
                 body = await read_body(request, max_bytes=self._options.max_payload_bytes)
                 times.end("read")
-                async with ended_by_disconnect(request):
+                async with EndedByDisconnect(request):
                     parsed = await self._parse(body, content_type, request.headers.get(CUSTOM_ATTRIBUTES))
                     times.end("parse")
                     results = await self._results(pipeline, parsed)

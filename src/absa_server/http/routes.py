@@ -11,6 +11,7 @@ from absa_server.http.schemas import INVOCATIONS_OPENAPI, ErrorSchema, ResultSch
 from absa_server.serving.model_slot import ModelSlot
 from absa_server.telemetry.prometheus import CONTENT_TYPE, Metrics
 
+INVOCATIONS = "/invocations"
 # CreateTransformJob allows this many MB in all requests under way on one instance together.
 _TRANSFORM_TOTAL_MB = 100
 _TRANSFORM_DEFAULT_MB = 6
@@ -28,7 +29,7 @@ def create_router(
         return Response(status_code=200 if slot.is_ready else 503)
 
     @router.post(
-        "/invocations",
+        INVOCATIONS,
         response_class=Response,
         summary="Analyse texts",
         responses={200: {"model": ResultSchema | ResultsSchema}, "4XX": {"model": ErrorSchema}},
