@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.drills import context, fairness, front, start
+from tests.drills import context, engine, fairness, front, start
 from tests.tiny_models import write_sentences
 
 TEXTS = [sentence.text for sentence in write_sentences(32)]
@@ -67,3 +67,11 @@ def test_start_drill_in_small(tiny_models, tmp_path):
     """A first start, a warm one and a reload are timed on real servers and a real load."""
     figures = start.measure(tiny_models, tiny_models, tmp_path, times=1, first_times=1)
     assert all(taken.wall_s > 0 and taken.cpu_s > 0 for taken in (*figures.first, *figures.warm, *figures.reload))
+
+
+def test_engine_drill_in_small(tmp_path, capsys):
+    """A folder of random weights with a tokenizer of its kind opens, converts, and gives torch's answers."""
+    engine.save_random("tiny", tmp_path / "tiny")
+    [ratio] = engine.measure_artifact(tmp_path / "tiny", engine.parse(["--rounds", "2", "--random", "0"]))
+    assert ratio > 0
+    assert "cached load" in capsys.readouterr().out

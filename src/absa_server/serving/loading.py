@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -89,11 +90,29 @@ def load_model(root: Path, options: EngineOptions) -> LoadedModel:
 
 
 def _build(artifact: Artifact, options: EngineOptions, engines: list[Engine]) -> Pipeline:
-    aspect = _aspect_stage(artifact, artifact.aspect, options, engines) if artifact.aspect else None
-    sentiment = _sentiment_stage(artifact, artifact.sentiment, options, engines) if artifact.sentiment else None
+    aspect, sentiment = _stages(artifact, options, engines)
     is_joint = artifact.tag_set is not None and artifact.tag_set.is_joint
     rater = sentiment or (JointStage(aspect) if aspect and is_joint else None)
     return Pipeline(aspect, rater, artifact.options.output, options.max_aspects)
+
+
+def _stages(
+    artifact: Artifact, options: EngineOptions, engines: list[Engine]
+) -> tuple[AspectStage | None, SentimentStage | None]:
+    """Both stages, side by side: most of a load is one thread's work. Their engines are in `engines` whatever happens.
+
+    Conversions still follow one another (engines/conversion.py).
+    """
+    of_aspect: list[Engine] = []
+    of_sentiment: list[Engine] = []
+    try:
+        with ThreadPoolExecutor(1, thread_name_prefix="model-load") as beside:  # its end waits, also for a failure
+            load = partial(_sentiment_stage, artifact, options=options, engines=of_sentiment)
+            sentiment = beside.submit(load, artifact.sentiment) if artifact.sentiment else None
+            aspect = _aspect_stage(artifact, artifact.aspect, options, of_aspect) if artifact.aspect else None
+            return aspect, sentiment.result() if sentiment else None
+    finally:
+        engines += of_aspect + of_sentiment
 
 
 def _aspect_stage(
