@@ -77,6 +77,20 @@ drill-demo: $(INSTALLED_DEV) $(DEMO)  ## measure how good the demo models are (G
 drill-ping: $(INSTALLED_DEV) $(DEMO)  ## time /ping while loading, under load and beside 25 MB bodies (MODELS=)
 	$(BIN)/python -m tests.drills.ping --models $(MODELS)
 
+drill-front: $(INSTALLED_DEV) $(DEMO)  ## requests by CPU second with an engine that answers at once, and a profile (MODELS= TEXTS=)
+	$(BIN)/python -m tests.drills.front --models $(MODELS) $(addprefix --texts ,$(TEXTS))
+
+drill-fairness: $(INSTALLED_DEV) $(DEMO)  ## p99 of short texts beside reviews of 30 aspects, and alone (MODELS= TEXTS=)
+	$(BIN)/python -m tests.drills.fairness --models $(MODELS) --texts $(TEXTS)
+
+drill-context: $(INSTALLED_DEV) $(DEMO)  ## accuracy with the aspect's own sentence and with the whole text (MODELS= GOLD=)
+	$(BIN)/python -m tests.drills.context --models $(MODELS) $(addprefix --gold ,$(GOLD))
+
+# A packed artifact that starts and reloads use; without it the models with a warm cache.
+ARTIFACT ?=
+drill-start: $(INSTALLED_DEV) $(DEMO)  ## seconds to /ping 200, first and warm, and of a reload (MODELS= ARTIFACT=)
+	$(BIN)/python -m tests.drills.start --models $(MODELS) $(addprefix --artifact ,$(ARTIFACT))
+
 SHAPES ?=
 drill-engine: $(INSTALLED_DEV)  ## compiled engine against eager torch: seconds, ms a call, memory (MODELS= SHAPES=bert-base,deberta-v3-base)
 	$(BIN)/python -m tests.drills.engine --models $(MODELS) $(addprefix --shapes ,$(SHAPES))

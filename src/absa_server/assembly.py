@@ -18,7 +18,7 @@ from absa_server.http.user_model import PipelineModel
 from absa_server.serving.answer_cache import AnswerCache
 from absa_server.serving.cache_disk import CacheDisk
 from absa_server.serving.engine_cache import EngineCache
-from absa_server.serving.loading import EngineOptions, LoadedModel, load_model
+from absa_server.serving.loading import EngineOptions, LoadedModel, LoadEngine, load_model
 from absa_server.serving.model_memory import create_model_memory, footprint_of, yield_to_inference
 from absa_server.serving.model_names import ModelNames, names_file_of_this_server
 from absa_server.serving.model_slot import ModelSlot
@@ -89,11 +89,11 @@ class Parts:
             self.emf.close()  # the last: what was written while the others closed is in its lines
 
 
-def assemble(settings: Settings) -> Parts:
-    """All parts, none of them started. Raises `ConfigurationError`."""
+def assemble(settings: Settings, load_engine: LoadEngine) -> Parts:
+    """All parts, none of them started; `load_engine` makes the engine of each network. Raises `ConfigurationError`."""
     metrics = Metrics(model_limit=settings.metrics_models)
     disk = CacheDisk(settings.cache_dir, budget_mb=settings.disk_budget_mb)
-    load = partial(load_model, options=_engine_options(settings, disk))
+    load = partial(load_model, options=_engine_options(settings, disk, load_engine))
 
     def as_callable(pipeline: Pipeline) -> Callable[..., object]:
         """What an artifact's own code is given of its models."""
@@ -174,7 +174,7 @@ def _create_answer_cache(settings: Settings) -> AnswerCache | None:
     return AnswerCache(settings.result_cache_mb * 1024 * 1024) if settings.result_cache_mb else None
 
 
-def _engine_options(settings: Settings, disk: CacheDisk) -> EngineOptions:
+def _engine_options(settings: Settings, disk: CacheDisk, load_engine: LoadEngine) -> EngineOptions:
     # Passes side by side share the cores: when together they have more threads than there are cores, they wait for each
     # other, spinning (measured on two busy cores, one text at a time: 22 texts/s with 2 x 2 threads, 33 with 2 x 1).
     threads = settings.engine_threads or max(1, available_cores() // _streams(settings))
@@ -187,7 +187,7 @@ def _engine_options(settings: Settings, disk: CacheDisk) -> EngineOptions:
         cache=EngineCache(disk),
         has_gpu=_wants_gpu(settings),
     )
-    return EngineOptions(choice, settings.batch_tokens, settings.max_aspects, settings.self_test)
+    return EngineOptions(choice, settings.batch_tokens, settings.max_aspects, settings.self_test, load_engine)
 
 
 def _create_results_bucket(settings: Settings) -> ResultsBucket | None:

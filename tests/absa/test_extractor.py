@@ -17,7 +17,7 @@ TAGS = parse_tags({0: "O", 1: "B-ASP", 2: "I-ASP"})
 
 
 def _tokens(*spans: tuple[int, int]) -> Tokens:
-    return Tokens(np.arange(len(spans)), np.array(spans, np.int64).reshape(-1, 2))
+    return Tokens(np.arange(len(spans)), lambda: list(spans))
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ async def _kill(instance: Instance) -> int:
     assert pid is not None
     pids = [pid]
     for one in pids:
-        pids += map(int, Path(f"/proc/{one}/task/{one}/children").read_text().split())
+        pids += map(int, Path(f"/proc/{one}/task/{one}/children").read_text().split())  # noqa: ASYNC240  see above
     os.killpg(pid, signal.SIGKILL)
     while any(map(_is_alive, pids)):
         time.sleep(0.001)  # noqa: ASYNC251  see above

@@ -130,9 +130,11 @@ class Classifier:
 
     def _fit(self, context: Tokens, span: tuple[int, int] | None, room: int) -> tuple[IntArray, bool]:
         """Ids of the context, cut around the aspect to `room` tokens, markers included; and whether it was cut."""
-        start, end = (0, 0) if span is None else context.covering(*span)
         markers = Phrase(*map(self.tokenizer.marker_ids, self.markers)) if self.markers and span else None
         capacity = room - (len(markers) if markers else 0)
+        if markers is None and len(context) <= capacity:
+            return context.ids, False
+        start, end = (0, 0) if span is None else context.covering(*span)
         first, last = crop_around(len(context), start=start, end=end, capacity=capacity)
         is_cut = last - first < len(context)
         if markers is None:

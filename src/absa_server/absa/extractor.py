@@ -95,7 +95,7 @@ def align_words(words: Sequence[tuple[int, int]], tokens: Tokens) -> list[Aligne
     begins where it does.
     """
     aligned: list[AlignedWord] = []
-    spans: list[list[int]] = tokens.spans.tolist()
+    spans = tokens.spans
     first = 0
     for start, end in words:
         while first < len(spans) and (spans[first][1] <= start or spans[first][0] == spans[first][1]):

@@ -5,8 +5,11 @@ windows and pairs can be cut at token level, and a literal `[SEP]` in a review s
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from operator import itemgetter
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
@@ -18,25 +21,36 @@ _PROBE = "a"
 _UNKNOWN_PROBE = "𐎀"  # a cuneiform letter: a vocabulary without its unknown token fails here, not on a caller's text
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """Content tokens of one string: ids `(n,)` and half-open code-point spans `(n, 2)` without white space around them.
+Spans = list[tuple[int, int]]
 
-    A token that covers nothing visible (a lone leading-space piece, a zero-width one) has an empty span.
-    """
+
+@dataclass(slots=True)
+class Tokens:
+    """Content tokens of one string: ids `(n,)`, and spans when they are first asked for: stage two rarely does."""
 
     ids: IntArray
-    spans: IntArray
+    find_spans: Callable[[], Spans]
+    _spans: Spans | None = field(default=None, init=False, repr=False)
+
+    @property
+    def spans(self) -> Spans:
+        """Half-open code-point spans of the tokens, without white space around them.
+
+        A token that covers nothing visible (a lone leading-space piece, a zero-width one) has an empty span.
+        """
+        if self._spans is None:
+            self._spans = self.find_spans()
+        return self._spans
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def covering(self, start: int, end: int) -> tuple[int, int]:
         """Half-open range of the tokens that overlap `start:end`; empty, at the place in question, where none does."""
-        touched = np.flatnonzero((self.spans[:, 0] < end) & (self.spans[:, 1] > start))
-        if len(touched):
-            return int(touched[0]), int(touched[-1]) + 1
-        place = int(np.searchsorted(self.spans[:, 1], start, side="right"))
+        touched = [index for index, (first, last) in enumerate(self.spans) if first < end and last > start]
+        if touched:
+            return touched[0], touched[-1] + 1
+        place = bisect_right(self.spans, start, key=itemgetter(1))
         return place, place
 
 
@@ -56,17 +70,25 @@ class ModelInput:
         return self.ids.tobytes() + self.types.tobytes()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: they have no place for what is computed once
 class Template:
     """Special tokens around `n` segments, as `n + 1` pieces of (id, token type); and the token type of each segment."""
 
     pieces: tuple[tuple[tuple[int, int], ...], ...]
     segment_types: tuple[int, ...]
 
-    @property
+    @cached_property
     def special_tokens(self) -> int:
         """How many tokens the template itself takes from a model's length."""
         return sum(len(piece) for piece in self.pieces)
+
+    @cached_property
+    def _arrays(self) -> list[tuple[IntArray, IntArray]]:
+        """Ids and token types of each piece."""
+        return [
+            (np.array([token for token, _ in piece], np.int64), np.array([kind for _, kind in piece], np.int64))
+            for piece in self.pieces
+        ]
 
     @property
     def first(self) -> int:
@@ -77,9 +99,9 @@ class Template:
         """A row of the model's input from the ids of its segments, each `(n,)`."""
         ids: list[IntArray] = []
         types: list[IntArray] = []
-        for index, piece in enumerate(self.pieces):
-            ids.append(np.array([token for token, _ in piece], np.int64))
-            types.append(np.array([kind for _, kind in piece], np.int64))
+        for index, (piece_ids, piece_types) in enumerate(self._arrays):
+            ids.append(piece_ids)
+            types.append(piece_types)
             if index < len(segments):
                 ids.append(segments[index])
                 types.append(np.full(len(segments[index]), self.segment_types[index], np.int64))
@@ -103,14 +125,11 @@ class TextTokenizer:
         self.single = _template(probes[0], segments=1)
         self.pair = _template(probes[1], segments=2)
         self._unknown = _unknown_id(self._tokenizer, json.loads(tokenizer_json)["model"])
-        self._special = np.array(
-            [
-                number
-                for number, token in self._tokenizer.get_added_tokens_decoder().items()
-                if token.special and number != self._unknown
-            ],
-            np.int64,
-        )
+        self._special = {
+            number
+            for number, token in self._tokenizer.get_added_tokens_decoder().items()
+            if token.special and number != self._unknown
+        }
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """The tokens of each text, without special tokens. Releases the interpreter's lock while it works."""
@@ -118,12 +137,11 @@ class TextTokenizer:
         return [self._tokens(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
 
     def _tokens(self, text: str, encoding: Encoding) -> Tokens:
-        ids = np.array(encoding.ids, np.int64)
-        if self._unknown is not None:
+        ids: list[int] = encoding.ids
+        if self._unknown is not None and not self._special.isdisjoint(ids):
             # Unigram models hold special tokens as pieces like any other, and so find a literal `[SEP]` all the same.
-            ids[np.isin(ids, self._special)] = self._unknown
-        spans = [_without_space(text, start, end) for start, end in encoding.offsets]
-        return Tokens(ids, np.array(spans, np.int64).reshape(-1, 2))
+            ids = [self._unknown if number in self._special else number for number in ids]
+        return Tokens(np.array(ids, np.int64), partial(_spans, text, encoding))
 
     def marker_ids(self, marker: str) -> IntArray:
         """Ids of a marker such as `[B-ASP]`: its own id if the vocabulary has one, else the ids of its text."""
@@ -136,6 +154,10 @@ def _unknown_id(tokenizer: Tokenizer, model: Mapping[str, object]) -> int | None
     if isinstance(model.get("unk_id"), int):
         return int(str(model["unk_id"]))
     return tokenizer.token_to_id(str(model["unk_token"])) if model.get("unk_token") else None
+
+
+def _spans(text: str, encoding: Encoding) -> Spans:
+    return [_without_space(text, start, end) for start, end in encoding.offsets]
 
 
 def _without_space(text: str, start: int, end: int) -> tuple[int, int]:

@@ -21,6 +21,8 @@ def plan_windows(tokens: int, *, capacity: int, overlap: int) -> list[Window]:
 
     A token is answered for by the window in which it is farthest from an edge. At least one window, even for no tokens.
     """
+    if tokens <= capacity:
+        return [Window(0, tokens, 0, tokens)]
     step = max(1, capacity - overlap)
     starts = [0]
     while starts[-1] + capacity < tokens:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ _WATCH_S = 0.05
 _LOGGED_CHARS = 2000
 _MB = 1 << 20
 _MODULE = "absa_server.engines.compile"
+# One child at a time: each takes gigabytes, and all the cores it can get.
+_TURN = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ def compile_tokenizer(folder: Path, out: Path, *, limits: ConversionLimits) -> P
 
 
 def _run(arguments: list[str], folder: Path, limits: ConversionLimits) -> None:
-    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
+    with _TURN, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
         # -P: no module of the working directory stands in for one of ours.
         command = [sys.executable, "-P", "-m", _MODULE, *arguments]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=answer, stderr=log) as child:  # noqa: S603  our own command

@@ -22,8 +22,9 @@ def forget_pages(file: Path) -> None:
     except OSError:
         return
     advise = ctypes.CDLL(None).madvise
+    told = str(file.resolve())
     for fields in (line.split(maxsplit=5) for line in lines):
-        if len(fields) == 6 and fields[5] == str(file.resolve()) and "w" not in fields[1]:
+        if len(fields) == 6 and fields[5] == told and "w" not in fields[1]:
             start, end = (int(address, 16) for address in fields[0].split("-"))
             # Only advice: a refusal leaves the pages where they are.
             advise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)

@@ -4,8 +4,8 @@ Knows nothing of a body's content.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
+from types import TracebackType
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -14,6 +14,8 @@ from absa_server.errors import ClientLeft, PayloadTooLarge, UnsupportedMediaType
 # A body over the limit is read on, and thrown away, up to this many times the limit: a client that is still writing
 # when the connection closes sees a broken pipe, and never the answer that names the limit.
 _DRAINED_LIMITS = 4
+# How late it may be noticed that a client has left. Higher: fewer requests pay for the watching.
+WATCH_AFTER_S = 0.1
 
 
 async def read_body(request: Request, *, max_bytes: int) -> list[bytes]:
@@ -48,31 +50,45 @@ def check_encoding(request: Request) -> None:
         raise UnsupportedMediaType(f"Content-Encoding: expected none, got {encoding!r}; send the body uncompressed")
 
 
-@asynccontextmanager
-async def ended_by_disconnect(request: Request) -> AsyncIterator[None]:
+class EndedByDisconnect:
     """Cancels what is awaited inside when the client goes away: the server cancels nothing by itself.
 
-    Raises `ClientLeft` then. The body must have been read.
+    Raises `ClientLeft` then. The body must have been read. The watching begins after `WATCH_AFTER_S`: most requests are
+    answered by then, and a task for each of them would cost more than the few left behind.
     """
-    worker = asyncio.current_task()
-    has_left = False
 
-    async def watch() -> None:
-        nonlocal has_left
-        while (await request.receive())["type"] != "http.disconnect":
+    def __init__(self, request: Request, *, after_s: float = WATCH_AFTER_S) -> None:
+        self._request = request
+        self._after_s = after_s
+        self._worker: asyncio.Task[object] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._has_left = False
+
+    async def __aenter__(self) -> None:
+        self._worker = asyncio.current_task()
+        self._timer = asyncio.get_running_loop().call_later(self._after_s, self._begin)
+
+    def _begin(self) -> None:
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
             pass
-        has_left = True
-        if worker is not None:
-            worker.cancel()
+        self._has_left = True
+        if self._worker is not None:
+            self._worker.cancel()
 
-    watcher = asyncio.create_task(watch())
-    try:
-        yield
-    except asyncio.CancelledError:
-        if not has_left or (worker is not None and worker.uncancel() > 0):
-            raise
-        raise ClientLeft("the client left before its answer was ready") from None
-    finally:
-        watcher.cancel()
-        with suppress(asyncio.CancelledError):
-            await watcher
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watcher
+        if kind is not None and issubclass(kind, asyncio.CancelledError) and self._is_ours():
+            raise ClientLeft("the client left before its answer was ready") from None
+
+    def _is_ours(self) -> bool:
+        """Whether the cancellation under way was asked for by the watcher, and by nobody else."""
+        return self._has_left and (self._worker is None or self._worker.uncancel() == 0)

@@ -35,6 +35,11 @@ def error_response(fields: dict[str, object], *, request_id: str, headers: dict[
 async def _answer_absa_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, AbsaError):  # for the type checker: starlette hands over what was registered
         raise error
+    return absa_error_response(request, error)
+
+
+def absa_error_response(request: Request, error: AbsaError) -> Response:
+    """The response to a request that ended with `error`; what is our fault is logged."""
     fields = error_body(error)
     request_id = request_id_of(request.scope)
     if int(str(fields["code"])) >= 500:

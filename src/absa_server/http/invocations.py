@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from absa_server.absa.pipeline import Pipeline
 from absa_server.errors import InvalidRequest
-from absa_server.http.body import check_encoding, ended_by_disconnect, read_body
+from absa_server.http.body import EndedByDisconnect, check_encoding, read_body
 from absa_server.http.kept_results import KeptResults, Occasion
 from absa_server.http.limits import Limits
 from absa_server.http.line_batches import Portions, answer_lines, is_endless
@@ -119,7 +119,7 @@ class Invocations:
                 async with self._service.deadline() as deadline:
                     body = await read_body(request, max_bytes=self._options.max_payload_bytes)
                     times.end("read")
-                    async with ended_by_disconnect(request):
+                    async with EndedByDisconnect(request):
                         parsed = await self._parse(body, request.headers.get("content-type"), attributes)
                         times.end("parse")
                         model = await leases.enter_async_context(

@@ -75,6 +75,8 @@ def request_type(content_type: str | None) -> str:
     """
     if content_type is None or not content_type.strip():
         return JSON
+    if content_type in _READ:  # as nearly everybody writes it: nothing to take apart
+        return _READ[content_type]
     media_type = parse_media_type(content_type)
     if media_type.type not in _READ:
         raise UnsupportedMediaType(f"Content-Type: expected {one_of(_READ)}, got {shown(media_type.type)}")
@@ -104,6 +106,8 @@ def negotiate(accept: str | None, default: str) -> str:
     Of equal quality the more specific element wins, then the earlier one. Elements that cannot be read are passed
     over. JSON Lines is answered by whichever of its names was asked for. Raises `NotAcceptable`.
     """
+    if accept in (None, default, "*/*"):  # as nearly everybody writes it: nothing to weigh
+        return default
     elements = [element for element in _PARTS[","].findall(accept or "") if element.strip()]
     if not elements:
         return default

@@ -7,16 +7,17 @@ Pure ASGI: starlette's BaseHTTPMiddleware costs a task a request and breaks canc
 
 import asyncio
 import logging
+import random
 import time
-import uuid
 
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from absa_server.http.sagemaker_headers import CUSTOM_ATTRIBUTES, read_headers
+from absa_server.telemetry.line_handler import REQUESTS
 from absa_server.telemetry.prometheus import Metrics
 
-logger = logging.getLogger("absa_server.requests")
+logger = logging.getLogger(REQUESTS)
 
 REQUEST_ID_HEADER = b"x-request-id"
 # Asked for every few seconds by platform and collectors: a log line for each would bury the others.
@@ -63,6 +64,8 @@ class RequestMiddleware:
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
+        # Seeded by the system once: asking it for each request would give up Python's lock and wait to get it back.
+        self._random = random.Random()  # noqa: S311  ids tell requests apart and keep nothing secret
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one connection event; anything but HTTP passes untouched."""
@@ -70,7 +73,7 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         given = read_headers(scope["headers"])
-        request_id = scope["absa_request_id"] = given.inference_id or uuid.uuid4().hex
+        request_id = scope["absa_request_id"] = given.inference_id or f"{self._random.getrandbits(128):032x}"
         scope["absa_inference_id"] = given.inference_id
         own = [(REQUEST_ID_HEADER, request_id.encode())]
         if given.custom_attributes is not None:

@@ -13,6 +13,8 @@ from absa_server.http.media_types import JSON
 from absa_server.http.schemas import INVOCATIONS_OPENAPI, ErrorSchema, ResultSchema, ResultsSchema
 from absa_server.telemetry.prometheus import CONTENT_TYPE, Metrics
 
+INVOCATIONS = "/invocations"
+
 
 def create_router(
     invocations: Invocations,
@@ -31,7 +33,7 @@ def create_router(
         return Response(status_code=200 if is_ready() else 503)
 
     @router.post(
-        "/invocations",
+        INVOCATIONS,
         response_class=Response,
         summary="Analyse texts",
         responses={200: {"model": ResultSchema | ResultsSchema}, "4XX": {"model": ErrorSchema}},

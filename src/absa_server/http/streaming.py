@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from absa_server.errors import AbsaError, ClientLeft, InvalidRequest, ModelNotReady
-from absa_server.http.body import ended_by_disconnect
+from absa_server.http.body import EndedByDisconnect
 from absa_server.http.error_bodies import error_body
 from absa_server.http.kept_results import KeptResults, Occasion
 from absa_server.http.middleware import note_status, sender_of
@@ -95,7 +95,7 @@ class Streaming:
         """
         stream = _Stream(self, LineSender(request, media_type=media_type, stall_s=self.stall_s), model, parsed)
         try:
-            async with ended_by_disconnect(request):
+            async with EndedByDisconnect(request):
                 failure = await stream.run(times, occasion)
         except ClientLeft:
             if not stream.sender.has_begun:

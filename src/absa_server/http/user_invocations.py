@@ -6,7 +6,7 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
-from absa_server.http.body import ended_by_disconnect, read_body
+from absa_server.http.body import EndedByDisconnect, read_body
 from absa_server.http.limits import Limits
 from absa_server.http.media_types import JSON
 from absa_server.http.middleware import inference_id_of, request_id_of
@@ -50,7 +50,7 @@ class UserInvocations:
             async with self._service.deadline():
                 body = b"".join(await read_body(request, max_bytes=self._max_payload_bytes))
                 times.end("read")
-                async with ended_by_disconnect(request):
+                async with EndedByDisconnect(request):
                     content, media_type = await self._threads.run(self._call(request, code, body))
                     times.end("code")
         # As the code wrote it: a media_type would have a charset added.

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,17 +36,22 @@ _VERSION_CHARS = 16
 _SELF_TEST_GIVEN = Record(_SELF_TEST.text, aspects=(GivenAspect("food", 4, 8),))
 
 
+LoadEngine = Callable[[NetworkSource, EngineChoice], Engine]
+
+
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """How networks are run; see the settings of the same names. As it stands: in this process, without a cache.
 
-    `batch_tokens` 0 takes what suits each network's engine.
+    `batch_tokens` 0 takes what suits each network's engine. `load` is another than ours where the server around the
+    engines is looked at alone (tests/drills/front.py).
     """
 
     choice: EngineChoice = field(default_factory=lambda: EngineChoice("torch"))
     batch_tokens: int = 4096
     max_aspects: int = 100
     self_test: bool = False
+    load: LoadEngine = load_engine
 
 
 # What the artifact's own code is given as its model: a callable made of the pipeline.
@@ -127,11 +133,29 @@ def _open(root: Path, functions: UserFunctions | None) -> Artifact | None:
 
 
 def _build(artifact: Artifact, options: EngineOptions, engines: list[Engine]) -> Pipeline:
-    aspect = _aspect_stage(artifact, artifact.aspect, options, engines) if artifact.aspect else None
-    sentiment = _sentiment_stage(artifact, artifact.sentiment, options, engines) if artifact.sentiment else None
+    aspect, sentiment = _stages(artifact, options, engines)
     is_joint = artifact.tag_set is not None and artifact.tag_set.is_joint
     rater = sentiment or (JointStage(aspect) if aspect and is_joint else None)
     return Pipeline(aspect, rater, artifact.options.output, options.max_aspects)
+
+
+def _stages(
+    artifact: Artifact, options: EngineOptions, engines: list[Engine]
+) -> tuple[AspectStage | None, SentimentStage | None]:
+    """Both stages, side by side: most of a load is one thread's work. Their engines are in `engines` whatever happens.
+
+    Conversions still follow one another (engines/conversion.py).
+    """
+    of_aspect: list[Engine] = []
+    of_sentiment: list[Engine] = []
+    try:
+        with ThreadPoolExecutor(1, thread_name_prefix="model-load") as beside:  # its end waits, also for a failure
+            load = partial(_sentiment_stage, artifact, options=options, engines=of_sentiment)
+            sentiment = beside.submit(load, artifact.sentiment) if artifact.sentiment else None
+            aspect = _aspect_stage(artifact, artifact.aspect, options, of_aspect) if artifact.aspect else None
+            return aspect, sentiment.result() if sentiment else None
+    finally:
+        engines += of_aspect + of_sentiment
 
 
 def _aspect_stage(
@@ -174,7 +198,7 @@ def _tokenizer(checkpoint: Checkpoint, options: EngineOptions) -> TextTokenizer:
 
 
 def _runner(checkpoint: Checkpoint, options: EngineOptions, engines: list[Engine]) -> BatchRunner:
-    engine = load_engine(_source(checkpoint), options.choice)
+    engine = options.load(_source(checkpoint), options.choice)
     engine = cast("Engine", GuardedEngine(engine))
     engines.append(engine)
     budget = options.batch_tokens or engine.batch_tokens

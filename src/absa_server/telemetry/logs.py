@@ -4,6 +4,8 @@ from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 
+from absa_server.telemetry.line_handler import LineHandler
+
 
 def logging_config(level: str) -> dict[str, Any]:
     """A `logging.config.dictConfig` for this process; gunicorn and uvicorn write through it too."""
@@ -20,7 +22,7 @@ def logging_config(level: str) -> dict[str, Any]:
                 "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
             }
         },
-        "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
+        "handlers": {"stdout": {"()": LineHandler, "stream": "ext://sys.stdout", "formatter": "json"}},
         "root": {"level": level, "handlers": ["stdout"]},
         "loggers": {
             # Their own lines pass through the root handler; request lines are ours to write.
