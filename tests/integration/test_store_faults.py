@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.drills.faults import KEYS, LASTING, PASSING, REFUSED, Models, drill, read_files
+from tests.drills.fault_stand import Models, read_files
+from tests.drills.faults import KEYS, LASTING, PASSING, REFUSED, drill
 from tests.integration.server_process import cache_folder
 
 

@@ -299,8 +299,10 @@ def test_no_more_fetches_side_by_side_than_allowed(world):
     world.store.gate.set()
     for future in futures:
         future.result(WAIT_S)
-    world.ask("a")
-    assert (world.loader.stats().fetches, world.loader.stats().disk_hits) == (4, 1)
+    for name in "abcd":
+        world.ask(name)
+    assert world.loader.stats().fetches == 4
+    assert world.loader.stats().disk_hits >= 2  # whichever two were in memory
 
 
 def test_model_that_is_gone_ends_after_the_ttl(world):
