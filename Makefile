@@ -91,6 +91,21 @@ drill-transform: $(INSTALLED_DEV) $(DEMO)  ## batch transform of 10,000 lines, 5
 drill-faults: $(INSTALLED_DEV) $(DEMO)  ## S3 paused, dropping, throttling, replaced, refusing: what callers see (MODELS=; needs AWS_ENDPOINT_URL_S3)
 	$(BIN)/python -m tests.drills.faults --models $(MODELS)
 
+drill-zipf: $(INSTALLED_DEV)  ## 200 models of a store, memory for 20, requests under Zipf's law
+	$(BIN)/python -m tests.drills.zipf
+
+drill-cold: $(INSTALLED_DEV) $(DEMO)  ## latency of a hot model while cold ones load without pause (MODELS=)
+	$(BIN)/python -m tests.drills.cold --models $(MODELS)
+
+drill-reload: $(INSTALLED_DEV) $(DEMO)  ## seconds from disk and from S3 to an answer, and the speed of a fetch (MODELS=; needs AWS_ENDPOINT_URL_S3)
+	$(BIN)/python -m tests.drills.reload --models $(MODELS)
+
+drill-kill: $(INSTALLED_DEV)  ## kill -9 at 50 moments of download, unpacking and load (needs AWS_ENDPOINT_URL_S3)
+	$(BIN)/python -m tests.drills.kill
+
+drill-unload: $(INSTALLED_DEV) $(DEMO)  ## load and unload a model 200 times: what of its memory comes back (MODELS=)
+	$(BIN)/python -m tests.drills.unload --models $(MODELS)
+
 drill-batching: $(INSTALLED_DEV)  ## run 10,000 random interleavings of requests, streams and failures
 	$(BIN)/python -m tests.serving.batching.interleavings
 
