@@ -23,8 +23,9 @@ from absa_server.serving.answer_cache import AnswerCache
 from absa_server.serving.cache_disk import CacheDisk
 from absa_server.serving.cache_metrics import watch_disk, watch_loader, watch_memory
 from absa_server.serving.engine_cache import EngineCache
+from absa_server.serving.footprints import predicted_footprint
 from absa_server.serving.loading import EngineOptions, load_model
-from absa_server.serving.model_memory import create_model_memory, footprint_of, yield_to_inference
+from absa_server.serving.model_memory import create_model_memory, yield_to_inference
 from absa_server.serving.model_names import ModelNames, names_file_of_this_server
 from absa_server.serving.model_slot import ModelSlot
 from absa_server.serving.model_store import ModelStore
@@ -112,7 +113,7 @@ def _store(settings: Settings, uri: str, engine: EngineOptions, disk: CacheDisk)
         _opened(disk),
         create_model_memory(settings.memory_budget_mb, settings.load_threads),
         load=partial(load_model, options=engine, is_hashed=False),
-        footprint_of=footprint_of,
+        footprint_of=partial(predicted_footprint, precision=settings.precision),
         executor=ThreadPoolExecutor(_STORE_THREADS, thread_name_prefix="store", initializer=yield_to_inference),
         options=LoaderOptions(ttl_s=settings.model_ttl_s),
     )
@@ -131,7 +132,8 @@ def _opened(disk: CacheDisk) -> DiskCache:
 def _registry(settings: Settings, engine: EngineOptions) -> Registry:
     memory = create_model_memory(settings.memory_budget_mb, settings.load_threads)
     load = partial(load_model, options=engine)
-    return Registry(memory, load, ModelNames(names_file_of_this_server()))
+    footprint_of = partial(predicted_footprint, precision=settings.precision)
+    return Registry(memory, load, ModelNames(names_file_of_this_server()), footprint_of=footprint_of)
 
 
 def _streams(settings: Settings) -> int:
