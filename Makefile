@@ -120,6 +120,21 @@ drill-results: $(INSTALLED_DEV) $(DEMO)  ## 20,000 answers kept in S3, which sta
 drill-api: $(INSTALLED_DEV) $(DEMO)  ## every route and error of the API behind a local gateway (MODELS=; needs AWS_ENDPOINT_URL_S3)
 	$(BIN)/python -m tests.drills.api --models $(MODELS)
 
+drill-zipf: $(INSTALLED_DEV)  ## 200 models of a store, memory for 20, requests under Zipf's law
+	$(BIN)/python -m tests.drills.zipf
+
+drill-cold: $(INSTALLED_DEV) $(DEMO)  ## latency of a hot model while cold ones load without pause (MODELS=)
+	$(BIN)/python -m tests.drills.cold --models $(MODELS)
+
+drill-reload: $(INSTALLED_DEV) $(DEMO)  ## seconds from disk and from S3 to an answer, and the speed of a fetch (MODELS=; needs AWS_ENDPOINT_URL_S3)
+	$(BIN)/python -m tests.drills.reload --models $(MODELS)
+
+drill-kill: $(INSTALLED_DEV)  ## kill -9 at 50 moments of download, unpacking and load (needs AWS_ENDPOINT_URL_S3)
+	$(BIN)/python -m tests.drills.kill
+
+drill-unload: $(INSTALLED_DEV) $(DEMO)  ## load and unload a model 200 times: what of its memory comes back (MODELS=)
+	$(BIN)/python -m tests.drills.unload --models $(MODELS)
+
 drill-batching: $(INSTALLED_DEV)  ## run 10,000 random interleavings of requests, streams and failures
 	$(BIN)/python -m tests.serving.batching.interleavings
 

@@ -139,6 +139,7 @@ class MemoryCache(Generic[T]):
         if entry is not None:
             return self._enter(entry, future)
         self._count(misses=1)
+        logger.debug("memory_asked", extra={"key": new.key, "found": "nothing"})
         refusal = self._failures.get(new.key) or self._shelf.too_small(new.key, new.footprint.peak_bytes)
         if refusal is not None:
             return Work([(future, refusal)])
@@ -149,6 +150,7 @@ class MemoryCache(Generic[T]):
     def _enter(self, entry: Entry[T], future: "Future[MemoryLease[T]]") -> Work[T]:
         is_ready = entry.state is State.READY
         self._count(hits=int(is_ready), shared=int(not is_ready))
+        logger.debug("memory_asked", extra={"key": entry.key, "found": entry.state.value})
         entry.used_at_s = self._clock()
         entry.waiters.append(future)
         return self._grant(entry, Work()) if is_ready else Work()

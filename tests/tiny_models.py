@@ -63,16 +63,19 @@ def _sentence(opening: str, term: str, opinion: str, ending: str) -> Sentence:
     return Sentence(f"{opening}the {term} was {opinion}{ending}", start, start + len(term), OPINIONS[opinion])
 
 
-def build_tiny_models(folder: Path) -> Path:
-    """`folder` with aspect/ and sentiment/ in it. The same models for the same versions of the libraries."""
+def build_tiny_models(folder: Path, *, hidden_size: int = 48, epochs: int = 12) -> Path:
+    """`folder` with aspect/ and sentiment/ in it. The same models for the same versions of the libraries.
+
+    Without `epochs` their weights are random: as good for measuring time and memory.
+    """
     sentences = write_sentences(256)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         tokenizer = _tokenizer()
-        tagger = BertForTokenClassification(_config(tokenizer, TAGS))
-        _train(tagger, *_tag_batch(tokenizer, sentences))
-        rater = BertForSequenceClassification(_config(tokenizer, POLARITIES))
-        _train(rater, *_pair_batch(tokenizer, [one for one in sentences if one.end]))
+        tagger = BertForTokenClassification(_config(tokenizer, TAGS, hidden_size))
+        _train(tagger, *_tag_batch(tokenizer, sentences), epochs=epochs)
+        rater = BertForSequenceClassification(_config(tokenizer, POLARITIES, hidden_size))
+        _train(rater, *_pair_batch(tokenizer, [one for one in sentences if one.end]), epochs=epochs)
     for model, name in ((tagger, "aspect"), (rater, "sentiment")):
         model.save_pretrained(folder / name)
         tokenizer.save_pretrained(folder / name)
@@ -87,13 +90,13 @@ def _tokenizer() -> BertTokenizer:
     return BertTokenizer(vocab={piece: index for index, piece in enumerate(pieces)}, model_max_length=MAX_TOKENS)
 
 
-def _config(tokenizer: BertTokenizer, labels: Sequence[str]) -> BertConfig:
+def _config(tokenizer: BertTokenizer, labels: Sequence[str], hidden_size: int) -> BertConfig:
     return BertConfig(
         vocab_size=len(tokenizer),
-        hidden_size=48,
+        hidden_size=hidden_size,
         num_hidden_layers=2,
         num_attention_heads=4,
-        intermediate_size=96,
+        intermediate_size=2 * hidden_size,
         max_position_embeddings=MAX_TOKENS,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
@@ -133,10 +136,10 @@ def _pair_batch(
 
 
 def _train(
-    model: PreTrainedModel, batch: dict[str, torch.Tensor], labels: torch.Tensor, *, epochs: int = 12, rows: int = 32
+    model: PreTrainedModel, batch: dict[str, torch.Tensor], labels: torch.Tensor, *, epochs: int, rows: int = 32
 ) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    for chosen in torch.arange(len(labels)).repeat(epochs).split(rows):
+    for chosen in torch.arange(len(labels)).repeat(epochs).split(rows) if epochs else ():
         optimizer.zero_grad()
         model(**{name: values[chosen] for name, values in batch.items()}, labels=labels[chosen]).loss.backward()
         optimizer.step()

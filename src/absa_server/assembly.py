@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from absa_server.absa.pipeline import Pipeline
 from absa_server.engines.conversion import ConversionLimits
@@ -18,8 +19,9 @@ from absa_server.http.user_model import PipelineModel
 from absa_server.serving.answer_cache import AnswerCache
 from absa_server.serving.cache_disk import CacheDisk
 from absa_server.serving.engine_cache import EngineCache
+from absa_server.serving.footprints import predicted_footprint
 from absa_server.serving.loading import EngineOptions, LoadedModel, LoadEngine, load_model
-from absa_server.serving.model_memory import create_model_memory, footprint_of, yield_to_inference
+from absa_server.serving.model_memory import create_model_memory, yield_to_inference
 from absa_server.serving.model_names import ModelNames, names_file_of_this_server
 from absa_server.serving.model_slot import ModelSlot
 from absa_server.serving.model_store import ModelStore
@@ -40,7 +42,7 @@ from absa_server.telemetry.batching import BatchMetrics
 from absa_server.telemetry.emf import EmfFormat
 from absa_server.telemetry.emf_reporter import EmfReporter
 from absa_server.telemetry.prometheus import Metrics
-from model_loader import DiskCache, Loader
+from model_loader import DiskCache, Footprint, Loader
 from model_loader.loader import LoaderOptions
 from model_loader.stores import open_store
 
@@ -140,7 +142,7 @@ def _create_store(settings: Settings, uri: str, load: Load, disk: CacheDisk) -> 
         _opened(disk),
         create_model_memory(settings.memory_budget_mb, settings.load_threads),
         load=partial(load, is_hashed=False),
-        footprint_of=footprint_of,
+        footprint_of=_footprint_of(settings),
         executor=ThreadPoolExecutor(_STORE_THREADS, thread_name_prefix="store", initializer=yield_to_inference),
         options=LoaderOptions(ttl_s=settings.model_ttl_s),
     )
@@ -158,7 +160,11 @@ def _opened(disk: CacheDisk) -> DiskCache:
 
 def _create_registry(settings: Settings, load: Load) -> Registry:
     memory = create_model_memory(settings.memory_budget_mb, settings.load_threads)
-    return Registry(memory, load, ModelNames(names_file_of_this_server()))
+    return Registry(memory, load, ModelNames(names_file_of_this_server()), footprint_of=_footprint_of(settings))
+
+
+def _footprint_of(settings: Settings) -> Callable[[Path], Footprint]:
+    return partial(predicted_footprint, precision=settings.precision)
 
 
 def _streams(settings: Settings) -> int:

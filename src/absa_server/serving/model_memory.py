@@ -6,11 +6,9 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 
-from absa_server.serving.footprints import predicted_footprint
 from absa_server.serving.loading import LoadedModel
-from model_loader import Footprint, MemoryCache
+from model_loader import MemoryCache
 from model_loader.budgets import memory_budget_bytes, memory_limit_bytes, resident_bytes
 
 logger = logging.getLogger(__name__)
@@ -39,11 +37,6 @@ def close_model(model: LoadedModel) -> int:
     after = resident_bytes()
     logger.info("model_unloaded", extra={"resident_before_bytes": before, "resident_after_bytes": after})
     return max(0, before - after)
-
-
-def footprint_of(folder: Path) -> Footprint:
-    """What loading `folder` is predicted to take; see `predicted_footprint`."""
-    return predicted_footprint(folder)
 
 
 def _trim() -> None:

@@ -23,13 +23,13 @@ from absa_server.errors import (
     ModelNotReady,
     ResourcesExhausted,
 )
+from absa_server.serving.footprints import predicted_footprint
 from absa_server.serving.leases import Lease, granted
 from absa_server.serving.loading import LoadedModel
-from absa_server.serving.model_memory import footprint_of
 from absa_server.serving.model_names import ModelNames
 from absa_server.serving.served_model import ServedModel
 from absa_server.serving.shortages import is_shortage
-from model_loader import CacheBusy, CacheClosed, CacheTooSmall, MemoryCache
+from model_loader import CacheBusy, CacheClosed, CacheTooSmall, Footprint, MemoryCache
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,10 @@ class HostedModel:
 
 
 class Registry:
-    """`load` makes a model of a folder. `unload_timeout_s` bounds how long an unload waits for requests in flight."""
+    """`load` makes a model of a folder, `footprint_of` predicts what that takes in memory.
+
+    `unload_timeout_s` bounds how long an unload waits for requests in flight.
+    """
 
     def __init__(
         self,
@@ -54,10 +57,12 @@ class Registry:
         load: Callable[[Path], LoadedModel],
         names: ModelNames,
         *,
+        footprint_of: Callable[[Path], Footprint] = predicted_footprint,
         unload_timeout_s: float = 300.0,
     ) -> None:
         self.memory = memory
         self.unloads = 0
+        self._footprint_of = footprint_of
         self._load = load
         self._names = names
         self._unload_timeout_s = unload_timeout_s
@@ -150,7 +155,7 @@ class Registry:
         loop = asyncio.get_running_loop()
         if not await loop.run_in_executor(None, folder.is_dir):
             raise ModelNotFound(f"Model not found in model store: {url}")
-        footprint = await loop.run_in_executor(None, footprint_of, folder)
+        footprint = await loop.run_in_executor(None, self._footprint_of, folder)
         try:
             return await granted(self.memory.request(name, lambda: self._load(folder), footprint, is_patient=False))
         except AbsaError:
