@@ -125,9 +125,7 @@ async def _kill(instance: Instance) -> int:
     """
     pid = instance.containers[0].pid
     assert pid is not None
-    pids = [pid]
-    for one in pids:
-        pids += map(int, Path(f"/proc/{one}/task/{one}/children").read_text().split())  # noqa: ASYNC240  see above
+    pids = _descendants(pid)
     os.killpg(pid, signal.SIGKILL)
     while any(map(_is_alive, pids)):
         time.sleep(0.001)  # noqa: ASYNC251  see above
@@ -135,11 +133,20 @@ async def _kill(instance: Instance) -> int:
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether it still holds what it had open: a zombie does not."""
+    """Whether it still holds what it had open: some thread of it lives, be its first one a zombie already."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+        stats = [(thread / "stat").read_text() for thread in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:  # gone meanwhile, or one of its threads: then it is looked at again
+        return Path(f"/proc/{pid}").exists()
+    return any(stat.rpartition(")")[2].split()[0] not in "ZX" for stat in stats)
+
+
+def _descendants(pid: int) -> list[int]:
+    """The process and all that it started, at this moment."""
+    pids = [pid]
+    for one in pids:
+        pids += map(int, Path(f"/proc/{one}/task/{one}/children").read_text().split())
+    return pids
 
 
 def main() -> int:
