@@ -27,6 +27,8 @@ from tests.local_sagemaker.stand import configuration, stand
 
 JSON, LINES = "application/json", "application/jsonlines"
 TEXT = "The food was great, but the service was slow."
+NAMED = {"model": "chain.tar.gz"}
+CHAINED = "aspect_model=chain.tar.gz;sentiment_model=sentiment.tar.gz"
 SCORES = ("score", "polarity_score", "scores")
 # Scores have four digits: two that differ by less than 1e-4 may be written 1e-4 apart.
 TOLERANCE = 1.000001e-4
@@ -61,12 +63,14 @@ def describe(models: Path, work: Path, threads: str) -> dict[str, Any]:
     pack(prefix / "chain.tar.gz", [models / "aspect", models / "sentiment"])
     pack(prefix / "sentiment.tar.gz", [models / "sentiment"])
     multi = {"Image": "absa", "Mode": "MultiModel", "ModelDataUrl": f"{prefix}/", "ContainerHostname": "multi"}
+    dynamic = {"Image": "absa", "Environment": {"ABSA_MODEL_STORE": str(prefix)}}
     described = configuration(
         images(threads, **EXACT),
         [
             {"ModelName": "single", "PrimaryContainer": container(models)},
             {"ModelName": "pipeline", "Containers": stages},
             {"ModelName": "direct", "Containers": stages, "InferenceExecutionConfig": {"Mode": "Direct"}},
+            {"ModelName": "dynamic", "PrimaryContainer": dynamic},
             {"ModelName": "multi", "PrimaryContainer": multi},
             {"ModelName": "pipeline-multi", "Containers": [stages[0], multi]},
             {"ModelName": "async", "PrimaryContainer": container(models)},
@@ -108,6 +112,16 @@ def calls(client: Any) -> list[Row]:
             "direct, aspect",
             lambda: invoke(client, "direct", Body=body, TargetContainerHostname="aspect"),
             lambda answer: answer["text"] == TEXT and "polarity" not in answer["aspects"][0],
+        ),
+        row(
+            "dynamic, by name",
+            lambda: invoke(client, "dynamic", Body=json.dumps({"inputs": TEXT, "parameters": NAMED})),
+            is_rated,
+        ),
+        row(
+            "dynamic, by Custom-Attributes, chained",
+            lambda: invoke(client, "dynamic", Body=TEXT, ContentType="text/plain", CustomAttributes=CHAINED),
+            is_rated,
         ),
         row(
             "multi-model",
