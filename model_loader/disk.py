@@ -4,7 +4,8 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from model_loader.errors import ArchiveUnsafe, DiskFull
@@ -21,14 +22,48 @@ def write_file(file: Path, blocks: Iterable[bytes]) -> FileEntry:
     Its mode is 0644 less the umask. Raises `DiskFull`, `ArchiveUnsafe` when a file stands where a folder is needed or
     the other way round, and whatever `blocks` raises.
     """
-    digest, size_bytes = hashlib.sha256(), 0
-    with _created(file) as descriptor:
+    digest, size_bytes = _Digest(), 0
+    with _created(file) as descriptor, closing(digest):
         for block in blocks:
             digest.update(block)
             with _translated(file):
                 _write_all(descriptor, block)
             size_bytes += len(block)
-    return FileEntry(size_bytes, digest.hexdigest())
+        return FileEntry(size_bytes, digest.hexdigest())
+
+
+class _Digest:
+    """A sha256 taken by a thread of its own from the second block on, while that is written and the next one made."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._pool: ThreadPoolExecutor | None = None
+        self._last: Future[None] | None = None
+        self._blocks = 0
+
+    def update(self, block: bytes) -> None:
+        """Takes the next block; waits until the one before is done, so that no more than two are held."""
+        self._blocks += 1
+        if self._blocks == 1:  # most files have no other
+            self._hash.update(block)
+            return
+        self._wait()
+        self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="model-loader-hash")
+        self._last = self._pool.submit(self._hash.update, block)
+
+    def hexdigest(self) -> str:
+        """Of all blocks."""
+        self._wait()
+        return self._hash.hexdigest()
+
+    def close(self) -> None:
+        """Ends the thread."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _wait(self) -> None:
+        if self._last is not None:
+            self._last.result()
 
 
 @contextmanager

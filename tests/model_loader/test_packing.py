@@ -51,6 +51,23 @@ def test_members_are_plain_files_at_the_root(tmp_path: Path) -> None:
     assert {name: (tmp_path / "out" / name).read_bytes() for name in FILES} == FILES
 
 
+@pytest.mark.parametrize("is_smaller", [False, True])
+def test_what_hardly_compresses_is_stored(is_smaller: bool, tmp_path: Path) -> None:
+    """Large files of noise pass as they are, others are compressed; either way it is one stream that gzip reads."""
+    root = write(tmp_path / "root")
+    noise = b"".join(os.urandom(512) + (bytes(512) if is_smaller else os.urandom(512)) for _ in range(2048))
+    (root / "aspect" / "large.bin").write_bytes(noise)
+    size = write_archive(root, tmp_path / "a.tar.gz")
+    assert (size < 0.8 * len(noise)) == is_smaller
+    packed = (tmp_path / "a.tar.gz").read_bytes()
+    assert noise in gzip.decompress(packed)
+    assert (noise[:4096] in packed) != is_smaller
+    (tmp_path / "out").mkdir()
+    unpack(iter([packed]), tmp_path / "out", uri="a.tar.gz", limits=Limits(max_bytes=1 << 22))
+    assert (tmp_path / "out" / "aspect" / "large.bin").read_bytes() == noise
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in FILES} == FILES
+
+
 def test_existing_archive_is_not_written_over(tmp_path: Path) -> None:
     """Whoever wants that writes beside it and renames."""
     (tmp_path / "a.tar.gz").write_bytes(b"1")
