@@ -60,7 +60,8 @@ def main(
     labelled = dict.fromkeys(gold or (), True) | dict.fromkeys(texts or (), False)
     with Progress(*COLUMNS, console=console) as progress:
         references = {file: _reference(models, file, cache, progress) for file in labelled}
-        environment = {"ABSA_MODEL_DIR": str(models), **variables}
+        # The reference is float32; where the CPU has bf16, auto takes that.
+        environment = {"ABSA_MODEL_DIR": str(models), "ABSA_PRECISION": "f32", **variables}
         with tempfile.TemporaryDirectory() as folder, ServerProcess(environment, log=Path(folder) / "log") as server:
             server.wait_until_ready()
             checks = [ReferenceChecks(file, server.url, references[file], progress) for file in labelled]

@@ -98,7 +98,7 @@ def test_int8_on_torch_is_refused() -> None:
         choose_torch_precision("int8", has_bf16=True, is_gpu=True)
 
 
-def test_bf16_of_this_cpu_is_what_its_features_say() -> None:
-    """Without features given, those of this machine count."""
+def test_bf16_is_told_by_the_features() -> None:
+    """AMX has it in hardware, AVX2 has not."""
     assert has_bf16({"amx_bf16"})
     assert not has_bf16({"avx2"})
