@@ -4,9 +4,9 @@ Tar members are plain files at the root, sorted, with one time, owner and mode; 
 Other versions of zlib may compress to other bytes.
 """
 
-import gzip
 import io
 import os
+import struct
 import tarfile
 import zlib
 from collections.abc import Callable
@@ -16,6 +16,8 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+# Deflate, no name, no time, no hint of how hard it was compressed, no system.
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 # 1980: tools warn of members from 1970.
 _MEMBER_TIME = 315_532_800
 # 9 takes twice as long for a thousandth.
@@ -55,34 +57,44 @@ def _level(stream: IO[bytes], size: int) -> int:
 
 
 class _Gzip(io.BufferedIOBase):
-    """Gzip members one after the other, which together are one stream: each as long as `level` stays the same.
+    """One gzip member whose compression changes with `level` (RFC 1952, as pigz joins what it compressed apart).
 
-    What tarfile holds back of a file is compressed like the next one; that is a few KB.
+    Where the level changes, the deflate stream is flushed to a whole byte and goes on in a new compressor, which never
+    looks back. Python's zlib cannot change the level of one. A stream of several members would be legal, too, but
+    readers that do not seek (tarfile's own `r|gz` among them) end with the first. What tarfile holds back of a file is
+    compressed like the next one; that is a few KB.
     """
 
     def __init__(self, raw: IO[bytes]) -> None:
         super().__init__()
         self._raw = raw
-        self._current: gzip.GzipFile | None = None
         self._current_level = self.level = _LEVEL
+        self._deflate = _deflate(self.level)
+        self._crc, self._size = 0, 0
+        self._is_ended = False
+        raw.write(_GZIP_HEADER)
 
     def write(self, data: "ReadableBuffer") -> int:
         """Takes the next bytes of the tar."""
-        if self._current is None or self._current_level != self.level:
-            self._end()
+        if self._current_level != self.level:
+            self._raw.write(self._deflate.flush(zlib.Z_FULL_FLUSH))
             self._current_level = self.level
-            self._current = gzip.GzipFile(filename="", mode="wb", fileobj=self._raw, compresslevel=self.level, mtime=0)
-        return self._current.write(data)
+            self._deflate = _deflate(self.level)
+        size = len(memoryview(data).cast("B"))
+        self._crc, self._size = zlib.crc32(data, self._crc), self._size + size
+        self._raw.write(self._deflate.compress(data))
+        return size
 
     def close(self) -> None:
-        """Ends the last member; the file below stays open."""
-        self._end()
+        """Ends the member; the file below stays open."""
+        if not self._is_ended:
+            self._is_ended = True
+            self._raw.write(self._deflate.flush() + struct.pack("<II", self._crc, self._size & 0xFFFFFFFF))
         super().close()
 
-    def _end(self) -> None:
-        if self._current is not None:
-            self._current.close()
-            self._current = None
+
+def _deflate(level: int) -> "zlib._Compress":
+    return zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
 
 
 def _member(path: str, size_bytes: int) -> tarfile.TarInfo:
