@@ -7,7 +7,6 @@ rendered in a thread, because `/ping` is answered by the same loop.
 import asyncio
 import math
 import sys
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,14 +17,12 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
-from absa_server.absa.pipeline import Pipeline
 from absa_server.errors import InvalidRequest
 from absa_server.http.body import EndedByDisconnect, check_encoding, read_body
-from absa_server.http.kept_results import KeptResults, Occasion
+from absa_server.http.kept_results import KeptResults, is_first_half, occasion_of
 from absa_server.http.limits import Limits
 from absa_server.http.line_batches import Portions, answer_lines, is_endless
 from absa_server.http.media_types import default_type, negotiate, negotiate_lines, request_type
-from absa_server.http.middleware import inference_id_of, request_id_of
 from absa_server.http.model_choice import read_choice, refuse_choice
 from absa_server.http.offloaded_parsing import OFFLOAD_BYTES, ParserProcess
 from absa_server.http.parameters import CUSTOM_ATTRIBUTES, asks_to_stream, parse_custom_attributes
@@ -161,20 +158,20 @@ class Invocations:
         times.end("predict")
         content = await self._write(results, parsed, media_type, model)
         times.end("write")
-        if self._kept is not None and not _is_first_half(model.pipeline, parsed.parameters):
-            await self._kept.keep(results, parsed, _occasion(request, times.total_s, model))
+        if self._kept is not None and not is_first_half(model.pipeline, parsed.parameters):
+            await self._kept.keep(results, parsed, occasion_of(request, times.total_s, model))
             times.end("keep")
         return Response(content, media_type=media_type, headers={"Server-Timing": times.header()})
 
     async def _stream(self, request: Request, model: ServedModel, parsed: ParsedRequest, times: StageTimes) -> Response:
-        is_kept = not _is_first_half(model.pipeline, parsed.parameters)
+        is_kept = not is_first_half(model.pipeline, parsed.parameters)
         return await self._streaming.answer(
             request,
             model,
             parsed,
             media_type=negotiate_lines(request.headers.get("accept")),
             times=times,
-            occasion=(lambda: _occasion(request, times.elapsed_s, model)) if is_kept else None,
+            occasion=(lambda: occasion_of(request, times.elapsed_s, model)) if is_kept else None,
         )
 
     def _is_endless(self, request: Request, media_type: str) -> bool:
@@ -189,7 +186,7 @@ class Invocations:
         parameters = parse_custom_attributes(attributes)
         async with self._model(request, parameters, served, Deadline()) as model:
             times.answered_by(model.models, is_loaded=served is None)
-            kept = None if _is_first_half(model.pipeline, parameters) else self._kept
+            kept = None if is_first_half(model.pipeline, parameters) else self._kept
 
             async def parse(lines: list[bytes], first_line: int) -> ParsedRequest:
                 self._options.limits.check_records(first_line + len(lines) - 1, path="body")
@@ -197,7 +194,7 @@ class Invocations:
 
             async def keep(results: list[Result], parsed: ParsedRequest, before: int) -> None:
                 if kept is not None:
-                    await kept.keep(results, parsed, _occasion(request, times.elapsed_s, model), first=before)
+                    await kept.keep(results, parsed, occasion_of(request, times.elapsed_s, model), first=before)
 
             portions = Portions(
                 parse=parse,
@@ -290,16 +287,3 @@ class Invocations:
         self._parser.close()  # ends a body in work, too
         self._parse_thread.shutdown(wait=True, cancel_futures=True)
         self._renderer.shutdown(wait=True, cancel_futures=True)
-
-
-def _is_first_half(pipeline: Pipeline, parameters: Parameters) -> bool:
-    """Whether another container goes on with this answer: in a pipeline only the last one keeps it."""
-    return pipeline.is_aspect_only and parameters.mode == "chain"
-
-
-def _occasion(request: Request, seconds: float, model: ServedModel) -> Occasion:
-    models = dict(model.models)
-    if (target := request.headers.get(TARGET_MODEL)) is not None:
-        models["target_model"] = target  # of a multi-model endpoint: the caller's name for what has an opaque one here
-    request_id, inference_id = request_id_of(request.scope), inference_id_of(request.scope)
-    return Occasion(request_id, inference_id, time.time() - seconds, seconds, models)

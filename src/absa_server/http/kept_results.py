@@ -5,16 +5,22 @@ text itself is kept is its owner's choice: the hash alone joins a line to a text
 """
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import orjson
+from starlette.requests import Request
 
+from absa_server.absa.pipeline import Pipeline
+from absa_server.http.middleware import inference_id_of, request_id_of
 from absa_server.http.records import RecordError
 from absa_server.http.rendering import Result, result_fields
 from absa_server.http.requests import ParsedRequest
+from absa_server.http.sagemaker_headers import TARGET_MODEL
 from absa_server.serving.results.writer import SpoolWriter
+from absa_server.serving.served_model import ServedModel
 from absa_server.types import Parameters, Record
 
 
@@ -22,7 +28,7 @@ from absa_server.types import Parameters, Record
 class Occasion:
     """Which request was answered, when, how fast, and by what. `received_s` is Unix time.
 
-    `models`: roles and the digests of the models in them; on a multi-model endpoint also the model's names.
+    `models`: role to `name@version`; on a multi-model endpoint also `target_model`, the caller's name.
     """
 
     request_id: str
@@ -82,3 +88,17 @@ def _input(text: str, *, with_text: bool) -> dict[str, object]:
     # Lone surrogates are legal in JSON strings; they have no UTF-8 of their own.
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     return {"input_sha256": digest, "text": text} if with_text else {"input_sha256": digest}
+
+
+def is_first_half(pipeline: Pipeline, parameters: Parameters) -> bool:
+    """Whether another container goes on with this answer: in a pipeline only the last one keeps it."""
+    return pipeline.is_aspect_only and parameters.mode == "chain"
+
+
+def occasion_of(request: Request, seconds: float, model: ServedModel) -> Occasion:
+    """The request as it is told with each of its results; `seconds` is what it has taken."""
+    models = dict(model.models)
+    if (target := request.headers.get(TARGET_MODEL)) is not None:
+        models["target_model"] = target  # of a multi-model endpoint: the caller's name for what has an opaque one here
+    request_id, inference_id = request_id_of(request.scope), inference_id_of(request.scope)
+    return Occasion(request_id, inference_id, time.time() - seconds, seconds, models)
