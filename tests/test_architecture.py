@@ -30,7 +30,7 @@ ALLOWED = {
     "benchmark": {"types", "errors"},
     "capacity": {"types", "errors"},
     "assembly": {"types", "errors", "settings", "absa", "engines", "telemetry", "serving", "http", "model_loader"},
-    "app": {"settings", "telemetry", "http", "assembly"},
+    "app": {"settings", "telemetry", "http", "assembly", "engines", "serving"},
     "worker": set(),
     "gunicorn_conf": {"settings", "telemetry", "worker"},
     # Around the container, never in it.

@@ -11,7 +11,7 @@ TEXTS = ["The food was great, but the service was slow.", "Never again.", "I lov
 def test_sagemaker_drill_in_small(tiny_models, tmp_path):
     """Every way to call comes back as the contract says, and the pipeline answers as one container does."""
     rows, comparison = sagemaker.drill(tiny_models, TEXTS, tmp_path, threads="1")
-    assert len(rows) == 9
+    assert len(rows) == 11
     assert [row for row in rows if not row.is_right] == []
     assert comparison.different == 0
     assert comparison.largest_difference <= sagemaker.TOLERANCE

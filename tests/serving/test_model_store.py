@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from absa_server.errors import ModelNotFound, ModelNotReady, ResourcesExhausted, StoreRefused
 from absa_server.http.error_handlers import add_error_handlers
+from absa_server.http.execution_parameters import ExecutionParameters
 from absa_server.http.invocations import InvocationOptions, Invocations
 from absa_server.http.limits import Limits
 from absa_server.http.middleware import RequestMiddleware
@@ -95,7 +96,8 @@ def application(world: World, *, timeout_s: float) -> tuple[FastAPI, Invocations
     options = InvocationOptions(Limits(10, 1000, 10), 1 << 20, None, timeout_s)
     invocations = Invocations(service, metrics, options, store=store)
     app = FastAPI()
-    app.include_router(create_router(invocations, lambda: store.is_ready, metrics, max_payload_mb=1, streams=1))
+    parameters = ExecutionParameters(service, max_payload_mb=1, streams=1)
+    app.include_router(create_router(invocations, lambda: store.is_ready, metrics, parameters))
     add_error_handlers(app)
     app.add_middleware(RequestMiddleware, metrics=metrics)
     return app, invocations, service
