@@ -43,7 +43,7 @@ class OpenVinoEngine:
         self.resident_bytes = weights.stat().st_size
         self._info = info
         self._weights = weights
-        self._calls = 0
+        self._is_fresh = True
         self._inputs = [port.any_name for port in compiled.inputs]
         self._compiled = compiled
         # The request used last is the one whose buffers are warm.
@@ -89,13 +89,13 @@ class OpenVinoEngine:
         return logits
 
     def _forget_read_weights(self) -> None:
-        """Drops the pages of the weights' file after the calls that read most of it: the first few.
+        """Drops the pages of the weights' file after the first call, the self-test's, which read nearly all of it.
 
-        OpenVINO rearranges a layer's weights when it meets a new kind of shape, and reads them from the file then. Both
-        MiniLM models: 170 MB of pages after their first calls, 45 MB of looked-up embeddings when they are dropped.
+        OpenVINO rearranges a layer's weights when it first runs it. Never while others infer: that answers stay right
+        then is not proven (docs/unverified.md).
         """
-        self._calls += 1  # two threads may count one call; which one drops the pages does not matter
-        if self._calls.bit_count() == 1:
+        if self._is_fresh:
+            self._is_fresh = False
             forget_pages(self._weights)
 
     def close(self) -> None:
