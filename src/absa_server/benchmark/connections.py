@@ -115,7 +115,8 @@ class ConnectionPool:
 
     async def wait_until_answered(self) -> None:
         """Returns when every request that was submitted has been settled."""
-        await self._all_answered.wait()
+        while self.unanswered:  # a client that is answered may send its next request before this is woken
+            await self._all_answered.wait()
 
     async def close(self) -> None:
         """Abort every connection; what is unanswered stays so."""
@@ -176,5 +177,8 @@ class ConnectionPool:
             if self._waiting:
                 self.settle(self._waiting.popleft(), CONNECTION_LOST)
             return
+        # Before the connection is used: it may be lost again before the task counts as done, and whoever waits then
+        # must not take this task for one that will still bring a connection.
+        self._connecting.discard(cast("asyncio.Task[None]", asyncio.current_task()))
         self._open.add(connection)
         self.release(connection)
