@@ -15,6 +15,7 @@ from typing import Generic
 from model_loader.cache_stats import MemoryStats
 from model_loader.errors import CacheBusy, CacheClosed, CacheError
 from model_loader.memory_entry import Entry, Footprint, MemoryLease, State, T
+from model_loader.memory_queue import LoadQueue
 from model_loader.memory_shelf import Shelf
 from model_loader.memory_work import Work
 from model_loader.recent_failures import RecentFailures
@@ -25,7 +26,8 @@ logger = logging.getLogger(__name__)
 class MemoryCache(Generic[T]):
     """Thread-safe; no method but `close` waits for anything.
 
-    Loads run in `executor`, as many side by side as it has threads. `size_of` tells the bytes a loaded value takes,
+    Loads run in `executor`, at most `loads_at_once` side by side: those for which it has threads, since a load that has
+    its room and waits for a thread keeps others from answering. `size_of` tells the bytes a loaded value takes,
     `close_value` frees it and returns the bytes it gave back. A failed load is remembered for `failure_memory_s`.
     """
 
@@ -34,6 +36,7 @@ class MemoryCache(Generic[T]):
         budget_bytes: int,
         *,
         executor: Executor,
+        loads_at_once: int,
         size_of: Callable[[T], int],
         close_value: Callable[[T], int],
         failure_memory_s: float = 5.0,
@@ -41,11 +44,13 @@ class MemoryCache(Generic[T]):
     ) -> None:
         self.budget_bytes = budget_bytes
         self._executor = executor
+        self._loads_at_once = loads_at_once
         self._size_of = size_of
         self._close_value = close_value
         self._clock = clock
         self._lock = threading.Lock()
         self._shelf: Shelf[T] = Shelf(budget_bytes)
+        self._queue: LoadQueue[T] = LoadQueue()
         self._failures = RecentFailures(failure_memory_s, clock)
         self._is_closed = False
         self._stats = MemoryStats()
@@ -71,7 +76,7 @@ class MemoryCache(Generic[T]):
         """As `request` of what is loaded or on its way; None when it is neither."""
         future: Future[MemoryLease[T]] = Future()
         with self._lock:
-            entry = self._shelf.get(key)
+            entry = self._shelf.get(key) or self._queue.get(key)
             if entry is None or self._is_closed:
                 return None
             work = self._enter(entry, future)
@@ -91,8 +96,13 @@ class MemoryCache(Generic[T]):
         with self._lock:
             self._failures.forget(key)
             self._shelf.pinned.discard(key)
-            entry = self._shelf.retire(key)
-            work = self._decide(Work())
+            work: Work[T] = Work()
+            entry = self._queue.get(key)
+            if entry is not None:
+                self._refuse(entry, CacheClosed(f"{key} was unloaded before it was loaded"), work)
+            else:
+                entry = self._shelf.retire(key)
+            self._decide(work)
         self._carry_out(work)
         return entry.closed if entry else None
 
@@ -104,7 +114,7 @@ class MemoryCache(Generic[T]):
                 self._stats,
                 entries=sum(entry.state is State.READY for entry in held),
                 leased=sum(entry.leases > 0 for entry in held),
-                waiting=sum(entry.is_pending for entry in held),
+                waiting=len(self._queue),
                 used_bytes=self._shelf.used_bytes,
             )
 
@@ -117,9 +127,12 @@ class MemoryCache(Generic[T]):
         """Refuses all who wait, closes what is idle, then returns; the rest is closed when its load or lease ends."""
         with self._lock:
             self._is_closed = True
+            work: Work[T] = Work()
+            for entry in self._queue:
+                self._refuse(entry, CacheClosed(f"{entry.key} was unloaded before it was loaded"), work)
             for entry in self._shelf:
                 self._shelf.retire_entry(entry)
-            work = self._decide(Work())
+            self._decide(work)
         self._carry_out(work)
         self._closer.shutdown(wait=True)
 
@@ -131,26 +144,26 @@ class MemoryCache(Generic[T]):
         3. On its way for another: it joins those who wait.
         4. Failed a moment ago: refused with the same failure.
         5. Larger than all that could ever be free: refused, and nobody is evicted.
-        6. Else it waits for room, which `_decide` may find at once.
+        6. Else it waits for its load to begin, which `_decide` may do at once.
         """
         if self._is_closed:
             return Work([(future, CacheClosed("the server is stopping; nothing is loaded any more"))])
-        entry = self._shelf.get(new.key)
+        entry = self._shelf.get(new.key) or self._queue.get(new.key)
         if entry is not None:
             return self._enter(entry, future)
         self._count(misses=1)
-        logger.debug("memory_asked", extra={"key": new.key, "found": "nothing"})
         refusal = self._failures.get(new.key) or self._shelf.too_small(new.key, new.footprint.peak_bytes)
         if refusal is not None:
             return Work([(future, refusal)])
         new.waiters.append(future)
-        self._shelf.add(new)
+        self._queue.add(new)
         return self._decide(Work())
 
     def _enter(self, entry: Entry[T], future: "Future[MemoryLease[T]]") -> Work[T]:
         is_ready = entry.state is State.READY
         self._count(hits=int(is_ready), shared=int(not is_ready))
-        logger.debug("memory_asked", extra={"key": entry.key, "found": entry.state.value})
+        if not entry.is_waiting:
+            _log_use(entry.key, entry.state.value)
         entry.used_at_s = self._clock()
         entry.waiters.append(future)
         return self._grant(entry, Work()) if is_ready else Work()
@@ -158,22 +171,25 @@ class MemoryCache(Generic[T]):
     def _decide(self, work: Work[T]) -> Work[T]:
         """Brings the state to rest, with the lock held, and adds what that calls for:
 
-        1. What is retired and idle is closed; what is retired and has not begun to load is dropped.
+        1. What is retired and idle is closed.
         2. While more is used than the budget (a load took more than predicted), the idle are evicted.
-        3. Each waiting load, longest unused first, starts if there is room or evicting the idle makes it; else nobody
-           is evicted for it and it goes on waiting. One that nobody waits for is dropped.
+        3. Each waiting load, longest waiting first, begins if a loader is free and there is room, or evicting the idle
+           makes it; else nobody is evicted for it and it goes on waiting. One that nobody waits for is dropped.
         """
         for entry in self._shelf:
-            if entry.is_retired:
-                self._end(entry, work)
+            if entry.is_retired and entry.is_idle:
+                self._shelf.leave(entry)
+                work.closings.append(entry)
         excess = self._shelf.used_bytes - self._shelf.leaving_bytes - self.budget_bytes
         if excess > 0:
             for victim in self._shelf.victims(excess) or self._shelf.idle():
                 self._evict(victim)
                 work.closings.append(victim)
-        for entry in self._shelf:
-            if entry.is_pending and not entry.is_retired:
-                self._start_if_room(entry, work)
+        self._queue.drop_deserted()
+        for entry in self._queue:
+            # Who is not patient is told now whether there is room, and so does not wait for a loader without it.
+            if not entry.is_patient or self._shelf.loading < self._loads_at_once:
+                self._begin_if_room(entry, work)
         return work
 
     def _grant(self, entry: Entry[T], work: Work[T]) -> Work[T]:
@@ -184,38 +200,32 @@ class MemoryCache(Generic[T]):
             work.answers += [(one, MemoryLease(entry.key, entry.value, self._releaser(entry))) for one in waiters]
         return work
 
-    def _end(self, entry: Entry[T], work: Work[T]) -> None:
-        if entry.is_pending:
-            self._shelf.drop(entry)
-            error = CacheClosed(f"{entry.key} was unloaded before it was loaded")
-            work.answers += [(waiter, error) for waiter in entry.waiters]
-            work.dropped.append(entry)
-        elif entry.is_idle:
-            self._shelf.leave(entry)
-            work.closings.append(entry)
-
-    def _start_if_room(self, entry: Entry[T], work: Work[T]) -> None:
-        entry.waiters = [waiter for waiter in entry.waiters if not waiter.cancelled()]
-        if not entry.waiters:
-            self._shelf.drop(entry)
-            return
+    def _begin_if_room(self, entry: Entry[T], work: Work[T]) -> None:
         missing = self._shelf.used_bytes + entry.footprint.peak_bytes - self.budget_bytes
         if missing > 0 and self._shelf.leaving_bytes > 0:
             return  # what is being closed may suffice; its end decides again
         victims = self._shelf.victims(missing)
         if victims is None:
             if not entry.is_patient:
-                busy = CacheBusy(f"{entry.key} takes {entry.footprint.peak_bytes} bytes; in use: {self._shelf}")
-                work.answers += [(waiter, busy) for waiter in entry.waiters]
-                self._shelf.drop(entry)
+                told = f"{entry.key} takes {entry.footprint.peak_bytes} bytes; in use: {self._shelf}"
+                self._refuse(entry, CacheBusy(told), work)
             return
         for victim in victims:
             self._evict(victim)
             # Its bytes are promised to this load, which closes it before it begins: together they stay in the budget.
             self._shelf.left(victim)
-        self._shelf.recount(entry, entry.footprint.peak_bytes)
+        self._queue.remove(entry)
+        self._shelf.add(entry)
         entry.state = State.LOADING
         work.starts.append((entry, victims))
+        for number, _ in enumerate(entry.waiters):
+            _log_use(entry.key, entry.state.value if number else "nothing")
+
+    def _refuse(self, entry: Entry[T], error: CacheError, work: Work[T]) -> None:
+        """All who wait for a load that has not begun are told, and it never does."""
+        self._queue.remove(entry)
+        work.answers += [(waiter, error) for waiter in entry.waiters]
+        work.dropped.append(entry)
 
     def _evict(self, victim: Entry[T]) -> None:
         age_s = self._clock() - victim.used_at_s
@@ -318,4 +328,10 @@ class MemoryCache(Generic[T]):
 
     def __repr__(self) -> str:
         with self._lock:
-            return f"MemoryCache({'closed; ' if self._is_closed else ''}{self._shelf})"
+            told = [str(self._shelf), *(f"{entry.key}: {entry.state.value}" for entry in self._queue)]
+            return f"MemoryCache({'closed; ' if self._is_closed else ''}{'; '.join(told)})"
+
+
+def _log_use(key: str, found: str) -> None:
+    """In the order of use, by which the least recent is evicted: a load that waits is used when it begins."""
+    logger.debug("memory_used", extra={"key": key, "found": found})

@@ -26,7 +26,7 @@ class Footprint:
 class State(enum.Enum):
     """Where an entry is on its way, in this order; a load that fails ends it from LOADING."""
 
-    WAITING = "waiting for room"
+    WAITING = "waiting"
     LOADING = "loading"
     READY = "ready"
     CLOSING = "closing"
@@ -50,8 +50,8 @@ class Entry(Generic[T]):
     closed: "Future[int]" = field(default_factory=Future)
 
     @property
-    def is_pending(self) -> bool:
-        """Whether it waits for room."""
+    def is_waiting(self) -> bool:
+        """Whether its load has not begun."""
         return self.state is State.WAITING
 
     @property

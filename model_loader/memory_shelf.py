@@ -33,12 +33,18 @@ class Shelf(Generic[T]):
             self._entries.move_to_end(key)
         return entry
 
+    @property
+    def loading(self) -> int:
+        """Loads that have begun."""
+        return sum(entry.state is State.LOADING for entry in self)
+
     def add(self, entry: Entry[T]) -> None:
-        """As the most recently used."""
+        """A load that begins, as the most recently used; its peak counts until it is recounted."""
         self._entries[entry.key] = entry
+        self.recount(entry, entry.footprint.peak_bytes)
 
     def drop(self, entry: Entry[T]) -> None:
-        """Forgets an entry that holds nothing."""
+        """Forgets an entry that could not be loaded."""
         self.recount(entry, 0)
         if entry.is_retired:
             self._retired.remove(entry)

@@ -71,7 +71,8 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One run. Ratios count whoever waited for another's load among the hits; `resident` is beyond the start's.
+    """One run. `resident` is beyond the start's. Ratios are of uses in the cache's own order: a request for what is not
+    loaded uses it when its load begins, and whoever waits for that load with it hits.
 
     `lru` is what a byte-weighted LRU makes of the same keys in the same order, `lru_of_sizes` one that needs no more
     room for a load than what stays of it.
@@ -165,7 +166,7 @@ def run(plan: Plan, store: Store, work: Path, *, callers: int) -> Outcome:
         seconds = time.monotonic() - begin
         with store_answers.client(server.url) as http:
             metrics = _metrics(http.get("/metrics").text)
-    asked = [(_name(one["key"]), one["found"]) for one in server.events("memory_asked")]
+    asked = [(_name(one["key"]), one["found"]) for one in server.events("memory_used")]
     keys = [name for name, _ in asked]
     sizes = {name: Footprint.of(one.resident_bytes) for name, one in store.footprints.items()}
     half = [(at, size) for at, size in notes.sizes if at >= plan.requests / 2]

@@ -76,7 +76,12 @@ class World:
         self.closed: list[str] = []
         self.disk = DiskCache(folder / "disk", free_floor_bytes=0)
         self.memory: MemoryCache[str] = MemoryCache(
-            100, executor=self.pool, size_of=lambda _: 40, close_value=self.close_value, clock=self.clock
+            100,
+            executor=self.pool,
+            loads_at_once=4,
+            size_of=lambda _: 40,
+            close_value=self.close_value,
+            clock=self.clock,
         )
         self.loader = Loader(
             self.store,

@@ -47,6 +47,7 @@ class Caches:
         cache = MemoryCache(
             budget,
             executor=self.pool,
+            loads_at_once=options.pop("loads_at_once", 4),
             size_of=lambda value: value.size,
             close_value=options.pop("close_value", Value.close),
             clock=self.clock,
@@ -193,6 +194,43 @@ def test_load_that_finds_no_room_evicts_nobody(caches):
         assert cache.keys() == ["idle", "used"]
     waiting.result(WAIT_S).release()
     assert cache.keys() == ["big"]
+
+
+def test_load_without_a_loader_takes_nobodys_room(caches):
+    """A load that would only wait for a free loader evicts nobody and counts for nothing until one is free."""
+    hold, cache = threading.Event(), caches.make(100, loads_at_once=1)
+    caches.use(cache, "idle", 40)
+    loading = caches.request(cache, "a", 40, hold)
+    waiting = caches.request(cache, "b", 40)
+    assert cache.keys() == ["idle"]
+    assert (cache.stats().used_bytes, cache.stats().waiting) == (80, 1)
+    hold.set()
+    loading.result(WAIT_S).release()
+    waiting.result(WAIT_S).release()
+    assert cache.keys() == ["a", "b"]
+
+
+def test_loads_begin_in_the_order_in_which_they_were_first_asked_for(caches):
+    """Asking again for what waits does not move it back behind those that came later."""
+    hold, cache = threading.Event(), caches.make(100, loads_at_once=1)
+    asked = [caches.request(cache, key, 10, hold) for key in ("first", "second", "third", "second")]
+    hold.set()
+    for future in asked:
+        future.result(WAIT_S).release()
+    assert caches.loads == ["first", "second", "third"]
+
+
+def test_impatient_request_has_its_room_before_its_loader(caches):
+    """Who must not wait for room takes it at once, although another load runs: what comes later is refused."""
+    hold, cache = threading.Event(), caches.make(100, loads_at_once=1)
+    first, second = (
+        cache.request(key, caches.loader(key, 40, hold), Footprint.of(40), is_patient=False) for key in "ab"
+    )
+    with pytest.raises(CacheBusy, match="c takes 40 bytes"):
+        cache.request("c", caches.loader("c", 40), Footprint.of(40), is_patient=False).result(WAIT_S)
+    hold.set()
+    first.result(WAIT_S).release()
+    second.result(WAIT_S).release()
 
 
 def test_peak_is_reserved_while_loading(caches):
@@ -453,7 +491,7 @@ def test_repr_tells_the_state(caches):
         assert repr(cache).startswith(
             "MemoryCache(80 of 100 bytes; a: ready, 40 bytes, 1 leases; b: loading, 40 bytes;"
         )
-        assert repr(cache).endswith("c: waiting for room, 0 bytes)")
+        assert repr(cache).endswith("; c: waiting)")
         hold.set()
         loading.result(WAIT_S).release()
 

@@ -41,7 +41,12 @@ class World:
         self._loaded = loaded
         self.pool, self.store_pool = ThreadPoolExecutor(4), ThreadPoolExecutor(4)
         memory = MemoryCache(
-            100, executor=self.pool, size_of=lambda _: size_bytes, close_value=lambda _: 40, failure_memory_s=0.0
+            100,
+            executor=self.pool,
+            loads_at_once=4,
+            size_of=lambda _: size_bytes,
+            close_value=lambda _: 40,
+            failure_memory_s=0.0,
         )
         self.loader = Loader(
             DirectorySource(self.root),

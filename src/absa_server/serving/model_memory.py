@@ -25,7 +25,13 @@ def create_model_memory(budget_mb: int, load_threads: int) -> MemoryCache[Loaded
     budget = budget_mb << 20 or chosen
     logger.info("memory_budget", extra={"bytes": budget})
     executor = ThreadPoolExecutor(load_threads, thread_name_prefix="model-load", initializer=yield_to_inference)
-    return MemoryCache(budget, executor=executor, size_of=lambda model: model.resident_bytes, close_value=close_model)
+    return MemoryCache(
+        budget,
+        executor=executor,
+        loads_at_once=load_threads,
+        size_of=lambda model: model.resident_bytes,
+        close_value=close_model,
+    )
 
 
 def close_model(model: LoadedModel) -> int:
