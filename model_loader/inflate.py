@@ -1,13 +1,17 @@
-"""Gzip undone while its bytes arrive, in bounded memory however well they were compressed. Knows no archive format."""
+"""Gzip undone while its bytes arrive, in bounded memory however well they were compressed. Knows no archive format.
 
-import zlib
+By ISA-L, which inflates weights about 1.5 times as fast as zlib: inflating is what bounds the fetch of an archive.
+"""
+
 from collections.abc import Iterator
 from typing import Protocol
 
+from isal import isal_zlib
+
 from model_loader.errors import ArchiveBroken
 
-_INPUT_BYTES = 1 << 16
-_GZIP = 16 + zlib.MAX_WBITS
+_INPUT_BYTES = 1 << 18
+_GZIP = 16 + isal_zlib.MAX_WBITS
 
 
 class Readable(Protocol):
@@ -47,11 +51,11 @@ class ByteStream:
 
 
 class Gunzip:
-    """The bytes inside a gzip stream of one or several members. Checks each member's CRC and length (zlib does)."""
+    """The bytes inside a gzip stream of one or several members. Checks each member's CRC and length (ISA-L does)."""
 
     def __init__(self, stored: Readable) -> None:
         self._stored = stored
-        self._inflater = zlib.decompressobj(_GZIP)
+        self._inflater = isal_zlib.decompressobj(_GZIP)
         self._input = b""
         self._has_member = False
 
@@ -60,7 +64,7 @@ class Gunzip:
         while self._has_input():
             try:
                 data = self._inflater.decompress(self._input, size)
-            except zlib.error as error:
+            except isal_zlib.IsalError as error:  # type: ignore[misc]  # the stub declares an instance, not a class
                 raise ArchiveBroken(f"damaged gzip data ({error}); pack it again and upload it again") from error
             self._has_member = True
             self._input = self._inflater.unconsumed_tail
@@ -80,7 +84,7 @@ class Gunzip:
 
     def _begin_next_member(self) -> None:
         self._input = self._inflater.unused_data
-        self._inflater = zlib.decompressobj(_GZIP)
+        self._inflater = isal_zlib.decompressobj(_GZIP)
         self._has_member = False
         # Some tools pad the last member with zeros; gzip itself ignores them.
         while self._has_input() and not (stripped := self._input.lstrip(b"\0")):
