@@ -11,7 +11,8 @@ import torch
 from tokenizers import Tokenizer
 
 from absa_server.engines.compile import convert_network
-from absa_server.engines.network import INFO, read_info
+from absa_server.engines.memory import mapping_lock
+from absa_server.engines.network import INFO, WEIGHTS, read_info
 from absa_server.engines.openvino import BLOB, OpenVinoEngine, StreamPlan, compile_blob, load_network
 from absa_server.engines.torch import load_torch_engine
 from absa_server.errors import EngineFailed, InvalidModel
@@ -179,3 +180,14 @@ def test_damaged_network_is_refused(
         (damaged / file).write_text(content)
     with pytest.raises(InvalidModel, match=telling):
         load_network(damaged, "f32", PLAN, blob=None)
+
+
+def test_weights_are_unmapped_under_their_lock(engine: OpenVinoEngine, network: Path) -> None:
+    """Closing waits for whoever drops the pages of the same file."""
+    with mapping_lock(network / WEIGHTS):
+        closing = threading.Thread(target=engine.close)
+        closing.start()
+        closing.join(0.2)
+        assert closing.is_alive()
+    closing.join(20)
+    assert not closing.is_alive()

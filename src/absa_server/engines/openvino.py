@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from absa_server.engines.memory import forget_pages, keep_little, return_free_memory
+from absa_server.engines.memory import forget_pages, keep_little, mapping_lock, return_free_memory
 from absa_server.engines.network import GRAPH, WEIGHTS, NetworkInfo, read_info
 from absa_server.engines.openvino_library import openvino
 from absa_server.engines.precision import Precision, cpu_features, has_bf16
@@ -103,10 +103,11 @@ class OpenVinoEngine:
         if self._is_closed:
             return
         self._is_closed = True
-        for _ in range(self.streams):
-            self._requests.get()
+        requests = [self._requests.get() for _ in range(self.streams)]
         self._requests.put(None)
-        self._compiled = None
+        with mapping_lock(self._weights):
+            requests.clear()
+            self._compiled = None
         return_free_memory()
 
 
@@ -123,9 +124,10 @@ def load_network(
     properties = _properties(precision, plan)
     library = openvino()
     core = library.Core()
-    compiled = None if blob is None else _import(core, folder, blob, properties)
     try:
-        compiled = compiled or core.compile_model(folder / GRAPH, "CPU", properties)
+        with mapping_lock(folder / WEIGHTS):
+            compiled = None if blob is None else _import(core, folder, blob, properties)
+            compiled = compiled or core.compile_model(folder / GRAPH, "CPU", properties)
     except RuntimeError as error:
         raise InvalidModel(
             f"{folder.name}/ is no network that OpenVINO {library.__version__} runs ({_first_line(error)}); "
