@@ -176,7 +176,7 @@ def main() -> int:
     table = Table("phase", "pings", "p50 ms", "p99 ms", "max ms", title="GET /ping")
     with tempfile.TemporaryDirectory() as work, Console().status("measuring …"):
         phases = drill(
-            arguments.models,
+            arguments.models.resolve(),  # servers start in folders of their own
             Path(work),
             seconds=arguments.seconds,
             broken_seconds=arguments.broken_seconds,
