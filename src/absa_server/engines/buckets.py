@@ -1,7 +1,7 @@
 """Lengths rounded up, for devices that like few and even shapes. Pure numpy; knows no device.
 
 On a GPU: matrices in multiples of 8 run on its tensor cores, and buffers of few sizes are found again, not allocated.
-On a CPU the padding would be waste (docs/engines.md), so nothing is rounded there.
+On a CPU: kernels are compiled for each shape; of few shapes they are found again (docs/engines.md has the figures).
 """
 
 from collections.abc import Sequence

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from absa_server.engines.buckets import bucket_length, pad_columns
 from absa_server.engines.memory import forget_pages, keep_little, mapping_lock, return_free_memory
 from absa_server.engines.network import GRAPH, WEIGHTS, NetworkInfo, read_info
 from absa_server.engines.openvino_library import openvino
@@ -55,14 +56,18 @@ class OpenVinoEngine:
     def infer(self, input_ids: IntArray, attention_mask: IntArray, token_type_ids: IntArray | None) -> FloatArray:
         """See `types.Engine`."""
         self._check(input_ids)
-        given = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if "token_type_ids" in self._inputs:
-            given["token_type_ids"] = np.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        length = input_ids.shape[1]
+        types = np.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        columns = pad_columns(
+            (input_ids, attention_mask, types), bucket_length(length, self._info.max_tokens), fills=(0, 0, 0)
+        )
+        given = dict(zip(("input_ids", "attention_mask", "token_type_ids"), columns, strict=True))
         request = self._requests.get()
         try:
-            return self._run(request, given)
+            logits = self._run(request, {name: given[name] for name in self._inputs})
         finally:
             self._requests.put(request)
+        return logits if logits.ndim == 2 else logits[:, :length]
 
     def _check(self, input_ids: IntArray) -> None:
         """The network itself would answer ids and positions that it has no weights for."""

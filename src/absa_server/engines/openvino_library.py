@@ -10,10 +10,9 @@ import sys
 from typing import Any
 
 _TELEMETRY = "openvino_telemetry"
-# Kernels that oneDNN keeps for shapes seen before, for the whole process; its own default is 1,024. Measured over 1,200
-# batches of two MiniLM networks in bf16: 219 MB of anonymous memory with 1,024, 144 with 256, 125 with 64, at 13.4,
-# 13.6 and 13.9 ms a call.
-_KERNELS_VARIABLE, _KEPT_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256"
+# Kernels that oneDNN keeps for shapes seen before, for the whole process; its own default is 1,024. Fewer: compiled
+# again, which int8 ones pay most for; more: memory (docs/engines.md has the figures).
+_KERNELS_VARIABLE, _KEPT_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "512"
 
 
 def openvino() -> Any:  # noqa: ANN401  a module without types

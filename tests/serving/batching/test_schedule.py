@@ -64,7 +64,7 @@ def test_short_request_passes_a_large_one_that_came_before(runner: BatchRunner) 
     """What a request has asked for moves its further rows back; a later small one is due before them."""
     schedule = Schedule(1)
     large = job(runner, *[[[index, 1, 1, 1]] for index in range(20, 40)], arrived_s=0.0)
-    small = job(runner, [[5] * 50], arrived_s=0.01)
+    small = job(runner, [[5] * 50], arrived_s=0.001)
     schedule.submit(large)
     schedule.submit(small)
     step_all(schedule)
