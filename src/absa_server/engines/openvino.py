@@ -96,8 +96,8 @@ class OpenVinoEngine:
     def _forget_read_weights(self) -> None:
         """Drops the pages of the weights' file after the first call, the self-test's, which read nearly all of it.
 
-        OpenVINO rearranges a layer's weights when it first runs it. Not while others infer: a wrong answer was seen once
-        where pages were dropped then, and never explained (docs/unverified.md).
+        OpenVINO rearranges a layer's weights when it first runs it. Not while others infer: a wrong answer was seen
+        once where pages were dropped then, and never explained (docs/unverified.md).
         """
         if self._is_fresh:
             self._is_fresh = False
