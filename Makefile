@@ -64,8 +64,9 @@ smoke: $(INSTALLED) $(DEMO)  ## start the image with the demo models: ping, invo
 GOLD ?=
 TEXTS ?=
 SCORER ?=
-# The models that the drills serve.
+# The models that the drills serve. Absolute below: servers start in folders of their own.
 MODELS ?= $(DEMO)
+override MODELS := $(abspath $(MODELS))
 SCORED := $(addprefix --gold ,$(GOLD)) $(addprefix --scorer ,$(SCORER))
 
 drill-reference: $(INSTALLED_DEV) $(DEMO)  ## compare a server's answers with plain transformers (MODELS= GOLD= TEXTS= SCORER=)
