@@ -99,7 +99,7 @@ class MemoryCache(Generic[T]):
             work: Work[T] = Work()
             entry = self._queue.get(key)
             if entry is not None:
-                self._refuse(entry, CacheClosed(f"{key} was unloaded before it was loaded"), work)
+                self._refuse(entry, _unloaded(entry.key), work)
             else:
                 entry = self._shelf.retire(key)
             self._decide(work)
@@ -129,7 +129,7 @@ class MemoryCache(Generic[T]):
             self._is_closed = True
             work: Work[T] = Work()
             for entry in self._queue:
-                self._refuse(entry, CacheClosed(f"{entry.key} was unloaded before it was loaded"), work)
+                self._refuse(entry, _unloaded(entry.key), work)
             for entry in self._shelf:
                 self._shelf.retire_entry(entry)
             self._decide(work)
@@ -216,7 +216,7 @@ class MemoryCache(Generic[T]):
             self._shelf.left(victim)
         self._queue.remove(entry)
         self._shelf.add(entry)
-        entry.state = State.LOADING
+        entry.state, entry.used_at_s = State.LOADING, self._clock()
         work.starts.append((entry, victims))
         for number, _ in enumerate(entry.waiters):
             _log_use(entry.key, entry.state.value if number else "nothing")
@@ -330,6 +330,10 @@ class MemoryCache(Generic[T]):
         with self._lock:
             told = [str(self._shelf), *(f"{entry.key}: {entry.state.value}" for entry in self._queue)]
             return f"MemoryCache({'closed; ' if self._is_closed else ''}{'; '.join(told)})"
+
+
+def _unloaded(key: str) -> CacheClosed:
+    return CacheClosed(f"{key} was unloaded before it was loaded")
 
 
 def _log_use(key: str, found: str) -> None:

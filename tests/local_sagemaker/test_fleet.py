@@ -129,6 +129,7 @@ def test_instance_whose_pings_fail_is_replaced(tmp_path, small_image):
         wait_until(lambda: first.state == "Ended", "the sick instance ends")
         sick.unlink()
         wait_until(lambda: fleet_of(running).in_service, "the replacement is in service")
+        assert fleet_of(running).instances[0] is not first
 
 
 def test_container_that_ignores_sigterm_is_killed(tmp_path, small_image):

@@ -131,8 +131,12 @@ def test_damaged_archive_is_an_error_of_ours(noise, at, is_gzip):
     data = tar_bytes(FILES)
     data = data[:at] + noise + data[at + len(noise) :]
     data = gzip.compress(data, mtime=0) if is_gzip else data
-    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(ArtifactError):
-        unpacked(data, Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        files = {}
+        with contextlib.suppress(ArtifactError):
+            files = unpacked(data, Path(folder))
+        sizes = {path: (Path(folder) / path).stat().st_size for path in files}
+        assert sizes == {path: entry.size_bytes for path, entry in files.items()}
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,20 @@ def test_eviction_is_least_recently_used(caches):
     assert (stats.evictions, stats.evicted_bytes, stats.reclaimed_bytes, stats.age_at_eviction_s) == (1, 40, 40, 15)
 
 
+def test_age_at_eviction_counts_from_the_begin_of_a_load(caches):
+    """The time that a load waited for a loader is no time in which its model was held and not used."""
+    hold, cache = threading.Event(), caches.make(80, loads_at_once=1)
+    first, second = caches.request(cache, "a", 40, hold), caches.request(cache, "b", 40)
+    caches.clock.now_s += 100
+    hold.set()
+    for future in (first, second):
+        future.result(WAIT_S).release()
+    cache.join("a").result(WAIT_S).release()
+    caches.clock.now_s += 5
+    caches.use(cache, "c")
+    assert cache.stats().age_at_eviction_s == 5
+
+
 def test_victim_is_closed_before_the_load_begins(caches):
     """What makes room is closed first: the two never stand in memory together."""
     order = []
@@ -296,6 +310,7 @@ def test_loads_of_different_keys_run_side_by_side(caches):
     futures = [cache.request(key, load, Footprint.of(10)) for key in "ab"]
     for future in futures:
         future.result(WAIT_S).release()
+    assert cache.keys() == ["a", "b"]
 
 
 def test_hit_is_answered_beside_a_load(caches):
