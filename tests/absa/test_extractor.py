@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from absa_server.absa.extractor import AlignedWord, EncodedText, Extractor, align_words
+from absa_server.absa.extractor import AlignedWord, EncodedText, Extractor, WordLevel, align_words, token_words
 from absa_server.absa.labels import parse_tags
 from absa_server.absa.tokenization import TextTokenizer, Tokens
 from absa_server.types import FloatArray
@@ -138,15 +138,23 @@ def test_lowercase_keeps_offsets(text_tokenizer: Callable[[str], TextTokenizer])
     assert food not in as_written.tokens.ids
 
 
-def test_word_level_decides_which_sub_words_count(text_tokenizer: Callable[[str], TextTokenizer]) -> None:
-    """ "first" reads the first sub-word of a word, "mean" all of them."""
+@pytest.mark.parametrize(("level", "expected"), [("first", ["slow"]), ("mean", []), ("token", ["s"])])
+def test_word_level_decides_which_sub_words_count(
+    level: WordLevel, expected: list[str], text_tokenizer: Callable[[str], TextTokenizer]
+) -> None:
+    """ "first" reads the first sub-word of a word, "mean" all of them, "token" knows no words."""
     tokenizer = text_tokenizer("bert")
-    for level, expected in (("first", ["slow"]), ("mean", [])):
-        extractor = Extractor(tokenizer, TAGS, max_tokens=16, word_level=level)  # type: ignore[arg-type]
-        [encoded] = extractor.encode(["slow"])
-        assert len(encoded.tokens) == 4
-        logits = np.array([[9, 0, 0], [0, 2, 0], *[[5, 0, 0]] * 3, [9, 0, 0]], np.float32)
-        assert [aspect.term for aspect in extractor.decode(encoded, [logits])] == expected
+    extractor = Extractor(tokenizer, TAGS, max_tokens=16, word_level=level)
+    [encoded] = extractor.encode(["slow"])
+    assert len(encoded.tokens) == 4
+    logits = np.array([[9, 0, 0], [0, 2, 0], *[[5, 0, 0]] * 3, [9, 0, 0]], np.float32)
+    assert [aspect.term for aspect in extractor.decode(encoded, [logits])] == expected
+
+
+def test_pieces_of_one_character_speak_once() -> None:
+    """Byte-level pieces cover the same character: the first of them is its word, a longer one keeps what is new."""
+    words = token_words(_tokens((0, 1), (0, 1), (0, 0), (0, 3), (4, 6)))
+    assert words == [AlignedWord(0, 1, 0, 1), AlignedWord(1, 3, 3, 4), AlignedWord(4, 6, 4, 5)]
 
 
 _ODD_SPACE = "\n\t\x00\x1c\x85\u00a0\u3000\u200b\u200d\ufeff\u00ad\u0600\u0301\ufe0f"
@@ -155,12 +163,22 @@ _ODD = st.text(st.sampled_from("food IT9.,'-[]<>/éßİﬁ½Ａ牛面ラー가�
 
 @pytest.mark.parametrize("family", FAMILIES)
 @settings(max_examples=20, deadline=None)
-@given(text=_ODD, seed=st.integers(0, 999), max_tokens=st.sampled_from([8, 16, 512]))
+@given(
+    text=_ODD,
+    seed=st.integers(0, 999),
+    max_tokens=st.sampled_from([8, 16, 512]),
+    level=st.sampled_from(["first", "token"]),
+)
 def test_any_text_and_any_logits_give_terms_of_the_text(
-    family: str, text: str, seed: int, max_tokens: int, text_tokenizer: Callable[[str], TextTokenizer]
+    family: str,
+    text: str,
+    seed: int,
+    max_tokens: int,
+    level: WordLevel,
+    text_tokenizer: Callable[[str], TextTokenizer],
 ) -> None:
     """Whatever people paste and whatever a model says: ordered slices of the text, none with space at its edges."""
-    extractor = Extractor(text_tokenizer(family), TAGS, max_tokens=max_tokens, overlap=4)
+    extractor = Extractor(text_tokenizer(family), TAGS, max_tokens=max_tokens, overlap=4, word_level=level)
     [encoded] = extractor.encode([text])
     generator = np.random.default_rng(seed)
     logits = [generator.normal(size=(len(one), 3)).astype(np.float32) for one in encoded.inputs]

@@ -49,6 +49,8 @@ def test_artifact_with_int8_is_served_in_it(pack: Pack, tiny_models: Path, tmp_p
         assert info["measured"]["speedup"] > 0
         sizes = [(root / role / "openvino" / one / "model.bin").stat().st_size for one in ("f32", "int8")]
         assert sizes[1] < sizes[0]
+        graphs = [(root / role / "openvino" / one / "model.xml").read_text() for one in ("f32", "int8")]
+        assert ['element_type="f16"' in graph for graph in graphs] == [False, True], "tables of embeddings are halved"
     model = load_model(root, EngineOptions(EngineChoice("auto"), self_test=True))
     [analysis] = model.pipeline.analyze([Record("the food was great.")])
     assert model.engines == ("openvino int8", "openvino int8")

@@ -24,7 +24,7 @@ class AspectSection(_Section):
     kind: Literal["token-classification"] = "token-classification"
     labels: dict[str, str] = {}
     scheme: Literal["auto"] = "auto"
-    word_level: Literal["first", "mean"] = "first"
+    word_level: Literal["first", "mean", "token"] = "first"
     max_length: int | None = Field(None, ge=8)
     stride: int = Field(96, ge=0)
     min_score: float = Field(0.0, ge=0, le=1)

@@ -13,7 +13,7 @@ from absa_server.absa.windows import Window, plan_windows
 from absa_server.absa.words import lowered, split_words
 from absa_server.types import Aspect, FloatArray
 
-WordLevel = Literal["first", "mean"]
+WordLevel = Literal["first", "mean", "token"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class Extractor:
     """Encodes texts for a token classifier and decodes its logits.
 
     `max_tokens` counts special tokens; `overlap` is in tokens. `word_level` "first" reads a word's tag from its first
-    sub-word, which is right for both training conventions (labels on the first sub-word, or on all); "mean" averages.
+    sub-word, which is right for both training conventions (labels on the first sub-word, or on all); "mean" averages;
+    "token" lets every token speak for itself, as transformers' `aggregation_strategy="simple"`.
     """
 
     tokenizer: TextTokenizer
@@ -75,15 +76,18 @@ class Extractor:
             for window, rows in zip(encoded.windows, logits, strict=True)
         ]
         probabilities = _softmax(np.concatenate(own))
-        words = align_words(split_words(encoded.text), encoded.tokens)
+        if self.word_level == "token":
+            words = token_words(encoded.tokens)
+        else:
+            words = align_words(split_words(encoded.text), encoded.tokens)
         return [TaggedWord(word.start, word.end, self._read(probabilities, word)) for word in words]
 
     def _read(self, probabilities: FloatArray, word: AlignedWord) -> FloatArray:
-        if self.word_level == "first":
-            first: FloatArray = probabilities[word.first_token]
-            return first
-        mean: FloatArray = probabilities[word.first_token : word.last_token].mean(axis=0)
-        return mean
+        if self.word_level == "mean":
+            mean: FloatArray = probabilities[word.first_token : word.last_token].mean(axis=0)
+            return mean
+        first: FloatArray = probabilities[word.first_token]
+        return first
 
 
 def align_words(words: Sequence[tuple[int, int]], tokens: Tokens) -> list[AlignedWord]:
@@ -111,6 +115,17 @@ def align_words(words: Sequence[tuple[int, int]], tokens: Tokens) -> list[Aligne
         elif begins is not None:
             aligned.append(AlignedWord(start, end, begins, last))
     return aligned
+
+
+def token_words(tokens: Tokens) -> list[AlignedWord]:
+    """Each token as a word of its own, but for those that cover nothing new: further pieces of one character."""
+    words: list[AlignedWord] = []
+    covered = 0
+    for index, (start, end) in enumerate(tokens.spans):
+        if max(start, covered) < end:
+            words.append(AlignedWord(max(start, covered), end, index, index + 1))
+            covered = end
+    return words
 
 
 def _softmax(logits: FloatArray) -> FloatArray:

@@ -12,7 +12,7 @@ from typing import Any
 _TELEMETRY = "openvino_telemetry"
 # Kernels that oneDNN keeps for shapes seen before, for the whole process; its own default is 1,024. Fewer: compiled
 # again, which int8 ones pay most for; more: memory (docs/engines.md has the figures).
-_KERNELS_VARIABLE, _KEPT_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "512"
+_KERNELS_VARIABLE, _KEPT_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256"
 
 
 def openvino() -> Any:  # noqa: ANN401  a module without types

@@ -39,6 +39,7 @@ from absa_server.serving.loading import EngineOptions, LoadedModel, load_model
 
 _MODULE = "absa_server.packaging.quantize"
 _TIMEOUT_S = 3600.0
+_REVISION = 2  # of what the module makes of the same input; a kept search of another one is not used
 # Padded tokens of a batch, as the server's default.
 _BATCH_TOKENS = 1024
 # Aspects a text, far above what texts have.
@@ -140,7 +141,7 @@ def _key(artifact: Artifact, reviews: Reviews, options: Int8Options, checkpoint:
     networks = [read_info(network_folder(one, "f32")).id for one in checkpoints(artifact)]
     recipes = ",".join(recipe.name for recipe in options.recipes)
     versions = f"openvino {openvino().__version__} nncf {version('nncf')}"
-    return f"int8 {checkpoint.task} {networks} {reviews.digest} {recipes} {options.max_drop} {versions}"
+    return f"int8 {_REVISION} {checkpoint.task} {networks} {reviews.digest} {recipes} {options.max_drop} {versions}"
 
 
 def _search_once(search: "_Search", out: Path, key: str, choice: EngineChoice) -> None:

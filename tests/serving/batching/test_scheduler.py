@@ -75,7 +75,7 @@ def test_rows_that_wait_together_run_together(pipeline: Pipeline, engine: GatedE
 
     first = Caller(scheduler, rate([1]))
     assert engine.entered.wait(10)
-    rest = [Caller(scheduler, rate([1, n])) for n in range(10)]
+    rest = [Caller(scheduler, rate([1, n])) for n in range(12)]
     engine.gate.set()
     assert first.answers() == {0: 1}
     assert all(caller.answers() == {0: 1} for caller in rest)

@@ -2,6 +2,9 @@
 
 A forward pass costs about as much as its padded tokens and a few more. The group is the one in which the largest share
 of that cost goes to real tokens: rows are added while they pay for the padding that they cause.
+
+Batches have few different numbers of rows, so that their shapes come again and an engine finds its kernels again. Rows
+left over wait for the next batch; on the CPU that costs less than kernels for their shape (docs/engines.md).
 """
 
 from collections.abc import Sequence
@@ -13,8 +16,8 @@ PASS_TOKENS = 24
 def similar_rows(lengths: Sequence[int], anchor: int, *, limit_tokens: int) -> range:
     """The neighbours of `anchor` in ascending `lengths` that share its batch; always with itself.
 
-    Together they have at most `limit_tokens`, padded, unless the anchor alone has more. Takes time in proportion to the
-    rows it looks at, at most `limit_tokens`.
+    They are 1, 2, 3, 4, 6, 8, 12, 16, … rows, and have at most `limit_tokens` together, padded, unless the anchor alone
+    has more. Takes time in proportion to the rows it looks at, at most `limit_tokens`.
     """
     first, last, own = anchor, anchor + 1, lengths[anchor]
     best, best_share = range(first, last), own / (PASS_TOKENS + own)
@@ -28,8 +31,14 @@ def similar_rows(lengths: Sequence[int], anchor: int, *, limit_tokens: int) -> r
         if not fitting:
             return best
         own, first, last = max(fitting, key=lambda one: _share(lengths, one))
-        if (share := _share(lengths, (own, first, last))) >= best_share:
+        if _is_usual(last - first) and (share := _share(lengths, (own, first, last))) >= best_share:
             best, best_share = range(first, last), share
+
+
+def _is_usual(rows: int) -> bool:
+    """Whether `rows` is a power of two, or three times one."""
+    odd = rows // (rows & -rows)
+    return odd in (1, 3)
 
 
 def _share(lengths: Sequence[int], group: tuple[int, int, int]) -> float:
