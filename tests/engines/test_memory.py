@@ -1,10 +1,11 @@
 """Pages of a mapped file that are dropped, and when its mappings may come and go."""
 
+import ctypes
 import mmap
 import threading
 from pathlib import Path
 
-from absa_server.engines.memory import forget_pages, mapping_lock
+from absa_server.engines.memory import Pace, forget_pages, mapping_lock, return_free_memory
 
 FILE_BYTES = 4 << 20
 WAIT_S = 20
@@ -60,3 +61,34 @@ def test_locks_of_two_files_are_two(tmp_path: Path) -> None:
         other = mapping_lock(tmp_path / "b")
         assert other.acquire(blocking=False)
         other.release()
+
+
+def test_pace_tells_once_in_its_seconds() -> None:
+    """At once, then when they have passed since it was told, however often it is asked."""
+    now = [100.0]
+    pace = Pace(2.0, clock=lambda: now[0])
+    told = []
+    for now[0] in (100.0, 100.1, 101.9, 102.0, 102.1, 110.0, 111.9, 112.0):
+        told.append(pace.is_due())
+    assert told == [True, False, False, True, False, True, False, True]
+
+
+def test_holes_in_the_heap_are_given_back() -> None:
+    """What was freed below something that stays is resident until it is asked for."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_void_p
+    size, count = 32 << 10, 2048
+    blocks = [libc.malloc(ctypes.c_size_t(size)) for _ in range(count)]
+    for block in blocks:
+        ctypes.memset(block, 1, size)
+    for block in blocks[:-1]:
+        libc.free(ctypes.c_void_p(block))
+    before = _anonymous_bytes()
+    return_free_memory()
+    assert _anonymous_bytes() < before - size * count // 2
+    libc.free(ctypes.c_void_p(blocks[-1]))
+
+
+def _anonymous_bytes() -> int:
+    rollup = Path("/proc/self/smaps_rollup").read_text()
+    return next(int(row.split()[1]) << 10 for row in rollup.splitlines() if row.startswith("Anonymous:"))

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from absa_server.engines.buckets import bucket_length, pad_columns
-from absa_server.engines.memory import forget_pages, keep_little, mapping_lock, return_free_memory
+from absa_server.engines.memory import (
+    forget_pages,
+    keep_little,
+    mapping_lock,
+    return_free_memory,
+    return_free_memory_at_times,
+)
 from absa_server.engines.network import GRAPH, WEIGHTS, NetworkInfo, read_info
 from absa_server.engines.openvino_library import openvino
 from absa_server.engines.precision import Precision, cpu_features, has_bf16
@@ -67,6 +73,7 @@ class OpenVinoEngine:
             logits = self._run(request, {name: given[name] for name in self._inputs})
         finally:
             self._requests.put(request)
+        return_free_memory_at_times()
         return logits if logits.ndim == 2 else logits[:, :length]
 
     def _check(self, input_ids: IntArray) -> None:
