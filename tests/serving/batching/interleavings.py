@@ -106,7 +106,7 @@ class Interleaving:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.streams = self.random.randint(1, 4)
-        self.schedule = Schedule(self.streams)
+        self.schedule = Schedule()
         budget = self.random.choice([1, 20, 60, 200])
         self.runners = [BatchRunner(DoublingEngine(number), 0, False, budget) for number in range(2)]
         self.busy: list[Work] = []

@@ -45,7 +45,7 @@ def finish(schedule: Schedule, work: Batch) -> None:
 
 def test_identical_rows_of_several_requests_run_once(runner: BatchRunner) -> None:
     """One that waits and one that is already under way are both shared; each request gets its answer."""
-    schedule = Schedule(1)
+    schedule = Schedule()
     jobs = [job(runner, [[1, 2]]) for _ in range(3)]
     schedule.submit(jobs[0])
     schedule.submit(jobs[1])
@@ -62,7 +62,7 @@ def test_identical_rows_of_several_requests_run_once(runner: BatchRunner) -> Non
 
 def test_short_request_passes_a_large_one_that_came_before(runner: BatchRunner) -> None:
     """What a request has asked for moves its further rows back; a later small one is due before them."""
-    schedule = Schedule(1)
+    schedule = Schedule()
     large = job(runner, *[[[index, 1, 1, 1]] for index in range(20, 40)], arrived_s=0.0)
     small = job(runner, [[5] * 50], arrived_s=0.001)
     schedule.submit(large)
@@ -80,7 +80,7 @@ def test_old_request_is_not_passed_for_ever(runner: BatchRunner) -> None:
 
 def test_many_records_are_begun_some_at_a_time_and_in_turn(runner: BatchRunner) -> None:
     """A request of a thousand records has a window of rows waiting; another's one record is begun beside them."""
-    schedule = Schedule(1)
+    schedule = Schedule()
     large = job(runner, *[[[index, 1]] for index in range(20, 1020)])
     small = job(runner, [[1]])
     schedule.submit(large)
@@ -97,7 +97,7 @@ def test_many_records_are_begun_some_at_a_time_and_in_turn(runner: BatchRunner) 
 
 def test_poisoned_row_fails_alone(runner: BatchRunner) -> None:
     """A batch that fails is run row by row: only the request with the row that fails again is told so."""
-    schedule = Schedule(1)
+    schedule = Schedule()
     good, bad = job(runner, [[1, 2]]), job(runner, [[POISON, 2]], [[3, 4]])
     schedule.submit(good)
     schedule.submit(bad)
@@ -114,7 +114,7 @@ def test_poisoned_row_fails_alone(runner: BatchRunner) -> None:
 
 def test_abandoned_rows_do_not_reach_the_model_unless_somebody_else_wants_them(runner: BatchRunner) -> None:
     """Shared rows stay for the other; the rest is dropped and counted."""
-    schedule = Schedule(1)
+    schedule = Schedule()
     leaver, other = job(runner, [[1, 2]], [[3, 4]]), job(runner, [[1, 2]])
     schedule.submit(leaver)
     schedule.submit(other)
@@ -135,11 +135,12 @@ def test_abandoned_rows_do_not_reach_the_model_unless_somebody_else_wants_them(r
 
 
 def test_idle_streams_share_what_waits(runner: BatchRunner) -> None:
-    """With two streams idle the first takes half; a stream beside a busy one takes no crumb."""
-    schedule = Schedule(2)
-    schedule.submit(job(runner, *[[[index] * 20] for index in range(20, 28)]))
-    assert len(batch(schedule, idle_streams=2).entries) == 4
-    assert len(batch(schedule, idle_streams=1).entries) == 4
+    """With two streams idle the first takes half; a stream beside busy ones takes all that fits."""
+    schedule = Schedule()
+    schedule.submit(job(runner, *[[[index] * 20] for index in range(20, 36)]))
+    assert len(batch(schedule, idle_streams=2).entries) == 8
+    schedule.submit(job(runner, *[[[index] * 20] for index in range(40, 44)]))
+    assert len(batch(schedule, idle_streams=1).entries) == 12
 
 
 def test_chain_that_raises_fails_its_own_request(runner: BatchRunner) -> None:
@@ -149,7 +150,7 @@ def test_chain_that_raises_fails_its_own_request(runner: BatchRunner) -> None:
         raise ValueError("broken")
         yield
 
-    schedule = Schedule(1)
+    schedule = Schedule()
     bad, good = Job([broken()], arrived_s=0.0, wake=lambda: None), job(runner, [[1]])
     schedule.submit(bad)
     schedule.submit(good)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from absa_server.absa.batches import BatchRunner
 from absa_server.errors import EngineFailed
-from absa_server.serving.batching.grouping import PASS_TOKENS
 from absa_server.serving.batching.jobs import Chain, Job
 from absa_server.serving.batching.row_queue import Entry, RowQueue
 from absa_server.types import FloatArray
@@ -19,8 +18,6 @@ from absa_server.types import FloatArray
 # Chains that go one step in one piece of work: tokenizing and decoding, some 0.1 ms each. Higher: less bookkeeping;
 # lower: sooner back to inference.
 MOST_STEPS = 16
-# A batch below this is not made smaller to leave something to a stream that is busy.
-LEAST_BATCH_TOKENS = 4 * PASS_TOKENS
 
 
 @dataclass(slots=True, eq=False)
@@ -78,9 +75,8 @@ class _Model:
 class Schedule:
     """Not thread-safe: call it under one lock. Models come with the first row for them and go with the last."""
 
-    def __init__(self, streams: int) -> None:
+    def __init__(self) -> None:
         self.jobs: set[Job] = set()
-        self._streams = streams
         self._models: dict[BatchRunner, _Model] = {}
         self._ready: deque[Chain] = deque()
         self._offered: deque[Job] = deque()  # jobs with records to begin, in turn
@@ -106,7 +102,8 @@ class Schedule:
     def next(self, *, idle_streams: int = 1, is_step_due: bool = True) -> Work | None:
         """Something to do, or None: chains that have their logits; first steps, where `is_step_due`; a batch.
 
-        `idle_streams`, the asking one included, share what waits.
+        `idle_streams`, the asking one included, share what waits; nothing is left to busy ones: larger batches gain
+        more than idle moments cost.
         """
         if self._ready:
             return Stepping([self._ready.popleft() for _ in range(min(MOST_STEPS, len(self._ready)))], is_first=False)
@@ -169,8 +166,7 @@ class Schedule:
             return None
         tokens = sum(queue.tokens for _, queue in waiting)
         runner, queue = min(waiting, key=lambda one: one[1].first.due_s if one[1].first else 0.0)
-        least = 0 if idle_streams > 1 else LEAST_BATCH_TOKENS
-        share = max(math.ceil(tokens / (idle_streams if idle_streams > 1 else self._streams)), least)
+        share = math.ceil(tokens / idle_streams)
         return Batch(runner, queue.take(min(share, runner.budget_tokens)))
 
     def _settle_step(self, chain: Chain, now_s: float) -> None:

@@ -38,7 +38,7 @@ class Scheduler:
         self._metrics = metrics
         self._prepare_thread = prepare_thread
         self._clock = clock
-        self._schedule = Schedule(streams)
+        self._schedule = Schedule()
         self._lock = threading.Lock()
         self._has_work = threading.Condition(self._lock)
         self._is_drained = threading.Condition(self._lock)
