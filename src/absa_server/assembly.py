@@ -1,6 +1,7 @@
 """The parts of the server, made from the settings, and the order in which they start and end. Knows no routes."""
 
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from absa_server.absa.pipeline import Pipeline
 from absa_server.engines.conversion import ConversionLimits
 from absa_server.engines.cores import available_cores
 from absa_server.engines.factory import EngineChoice
+from absa_server.engines.factory import prepare as prepare_engine
 from absa_server.engines.gpu import GPU_STREAMS, gpu_memory_bytes, has_gpu
 from absa_server.http.invocations import InvocationOptions, Invocations
 from absa_server.http.kept_results import KeptResults
@@ -54,7 +56,10 @@ Load = Callable[..., LoadedModel]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """All that lives as long as the server. One of `slot`, `registry` and `store` holds the models."""
+    """All that lives as long as the server. One of `slot`, `registry` and `store` holds the models.
+
+    `prepare` is run in a thread at the start, where no model is loaded then that would do the same.
+    """
 
     metrics: Metrics
     slot: ModelSlot
@@ -64,6 +69,7 @@ class Parts:
     store: ModelStore | None
     bucket: ResultsBucket | None
     emf: EmfReporter | None
+    prepare: Callable[[], None] | None
 
     def is_ready(self) -> bool:
         """Whether a request, or the load of a model, could be answered now; never waits."""
@@ -71,6 +77,8 @@ class Parts:
 
     def start(self) -> None:
         """Begins to load and to report; returns at once."""
+        if self.prepare is not None:
+            threading.Thread(target=self.prepare, name="prepare-engine", daemon=True).start()
         self.slot.start()
         if self.store is not None:
             self.store.start()
@@ -112,7 +120,9 @@ def assemble(settings: Settings, load_engine: LoadEngine) -> Parts:
     store = _create_store(settings, settings.model_store, load, disk) if settings.model_store is not None else None
     invocations = Invocations(service, metrics, _invocation_options(settings), kept=kept, store=store)
     registry = _create_registry(settings, load_with_code) if settings.multi_model else None
-    parts = Parts(metrics, slot, service, invocations, registry, store, bucket, _create_emf_reporter(settings, metrics))
+    emf = _create_emf_reporter(settings, metrics)
+    prepare = None if has_one_model else partial(prepare_engine, _engine_options(settings, disk, load_engine).choice)
+    parts = Parts(metrics, slot, service, invocations, registry, store, bucket, emf, prepare)
     _watch(parts, disk)
     if _wants_gpu(settings):
         metrics.watch("absa_gpu_memory_bytes", "Bytes of GPU memory that this process keeps", gpu_memory_bytes)

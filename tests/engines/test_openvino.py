@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import torch
 from tokenizers import Tokenizer
 
 from absa_server.engines.compile import convert_network
-from absa_server.engines.memory import mapping_lock
+from absa_server.engines.memory import mapping_lock, return_free_memory
 from absa_server.engines.network import INFO, WEIGHTS, read_info
-from absa_server.engines.openvino import BLOB, OpenVinoEngine, StreamPlan, compile_blob, load_network
+from absa_server.engines.openvino import BLOB, OpenVinoEngine, StreamPlan, compile_blob, load_network, warm_up
 from absa_server.engines.torch import load_torch_engine
 from absa_server.errors import EngineFailed, InvalidModel
+from model_loader.budgets import resident_bytes
 from tests.absa.families import FAMILIES
 from tests.engines.overfitted import ARCHITECTURES, MAX_TOKENS, Architecture
 
@@ -180,6 +182,61 @@ def test_damaged_network_is_refused(
         (damaged / file).write_text(content)
     with pytest.raises(InvalidModel, match=telling):
         load_network(damaged, "f32", PLAN, blob=None)
+
+
+def test_rested_engine_is_smaller_and_answers_the_same(engine: OpenVinoEngine, network: Path) -> None:
+    """The buffers of a large batch are given back, and made again for the next."""
+    large, small = (_batch(rows, 64, read_info(network).vocabulary) for rows in (64, 1))
+    before = engine.infer(*large), engine.infer(*small)
+    engine.rest()  # what only a first rest gives back is none of what is measured
+    grown = _growth(lambda: engine.infer(*large))
+    assert grown > 4 << 20
+    assert _growth(engine.rest) < -grown // 2
+    after = engine.infer(*large), engine.infer(*small)
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one, other)
+    engine.close()
+
+
+def _growth(act: Callable[[], object]) -> int:
+    """Bytes by which `act` made this process larger."""
+    return_free_memory()
+    before = resident_bytes()
+    act()
+    return_free_memory()
+    return resident_bytes() - before
+
+
+def test_engine_rests_beside_calls_and_ends(network: Path) -> None:
+    """From any thread, at any time: every answer is right, and after `close` there is nothing to rest."""
+    engine = load_network(network, "f32", PLAN, blob=None)
+    batches = [_batch(rows, 8 * rows, read_info(network).vocabulary) for rows in (1, 2, 3, 4)]
+    expected = [engine.infer(*batch) for batch in batches]
+    is_over = threading.Event()
+
+    def rest() -> None:
+        while not is_over.is_set():
+            engine.rest()
+
+    with ThreadPoolExecutor(4) as pool:
+        resting = [pool.submit(rest) for _ in range(2)]
+        found = list(pool.map(lambda turn: engine.infer(*batches[turn % 4]), range(200)))
+        is_over.set()
+        for one in resting:
+            one.result()
+    for turn, logits in enumerate(found):
+        np.testing.assert_allclose(logits, expected[turn % 4], atol=1e-5)
+    engine.close()
+    engine.rest()
+    with pytest.raises(EngineFailed):
+        engine.infer(*batches[0])
+
+
+def test_warm_up_tells_its_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    """A network of its own runs, as the first model's would."""
+    with caplog.at_level("INFO"):
+        warm_up(PLAN)
+    assert [record.msg for record in caplog.records] == ["engine_warm"]
 
 
 def test_weights_are_unmapped_under_their_lock(engine: OpenVinoEngine, network: Path) -> None:

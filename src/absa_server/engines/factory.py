@@ -14,7 +14,7 @@ from absa_server.engines.conversion import ConversionLimits, compile_model, comp
 from absa_server.engines.cores import available_cores
 from absa_server.engines.folder_cache import FolderCache, FolderLease, NoCache
 from absa_server.engines.network import is_compiled_only, packed_networks, read_info
-from absa_server.engines.openvino import BLOB, StreamPlan, compile_blob, load_network
+from absa_server.engines.openvino import BLOB, StreamPlan, compile_blob, load_network, warm_up
 from absa_server.engines.openvino_library import openvino
 from absa_server.engines.precision import (
     Precision,
@@ -78,6 +78,12 @@ def load_engine(source: NetworkSource, choice: EngineChoice) -> Engine:
             "engine_fallback", extra={"folder": source.folder.name, "engine": "torch", "reason": error.message}
         )
         return _load_torch(source, choice)
+
+
+def prepare(choice: EngineChoice) -> None:
+    """Brings the compiled engine's libraries into memory, where models may need them. Raises nothing."""
+    if choice.name != "torch" and not choice.has_gpu:
+        warm_up(choice.plan)
 
 
 def _belongs_on_gpu(source: NetworkSource, choice: EngineChoice) -> bool:

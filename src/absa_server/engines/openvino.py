@@ -2,7 +2,9 @@
 
 import logging
 import queue
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from absa_server.engines.buckets import bucket_length, pad_columns
+from absa_server.engines.idle import IdleEngines
 from absa_server.engines.memory import (
     forget_pages,
     keep_little,
@@ -29,6 +32,12 @@ BLOB = "network.blob"
 # Prepared kernels that are kept for shapes seen before. Higher: more memory, about 0.2 MB a shape; lower: shapes that
 # come again are prepared again; 0 is worst in both (docs/engines.md has the figures).
 _KEPT_SHAPES = 16
+_idle_engines = IdleEngines()
+
+
+def rest_engines() -> None:
+    """All engines that do not infer give back what they keep between calls, however short ago they worked."""
+    _idle_engines.rest_all()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,7 @@ class OpenVinoEngine:
         request = self._requests.get()
         try:
             logits = self._run(request, {name: given[name] for name in self._inputs})
+            _idle_engines.used(self)  # with the request in hand: `close` waits for it, and then has the last word
         finally:
             self._requests.put(request)
         return_free_memory_at_times()
@@ -110,11 +120,25 @@ class OpenVinoEngine:
             self._is_fresh = False
             forget_pages(self._weights)
 
+    def rest(self) -> None:
+        """Gives back the buffers of past batches, unless a call runs; the next call makes its own."""
+        taken: list[Any] = []
+        with suppress(queue.Empty):
+            while len(taken) < self.streams:
+                taken.append(self._requests.get_nowait())
+        try:
+            if len(taken) == self.streams and None not in taken:
+                self._compiled.release_memory()
+        finally:
+            for request in reversed(taken):
+                self._requests.put(request)
+
     def close(self) -> None:
         """See `types.Engine`. Waits for calls that run."""
         if self._is_closed:
             return
         self._is_closed = True
+        _idle_engines.forget(self)
         requests = [self._requests.get() for _ in range(self.streams)]
         self._requests.put(None)
         with mapping_lock(self._weights):
@@ -183,6 +207,23 @@ def compile_blob(folder: Path, out: Path, precision: Precision, plan: StreamPlan
         (out / BLOB).write_bytes(compiled.export_model().getvalue())
     except RuntimeError as error:
         raise InvalidModel(f"{folder.name}/ cannot be compiled by OpenVINO: {_first_line(error)}") from error
+
+
+def warm_up(plan: StreamPlan) -> None:
+    """Brings into memory what the first network would wait for: the libraries, 0.3 s and 50 MB. Raises nothing."""
+    started = time.monotonic()
+    try:
+        library = openvino()
+        operators = library.opset13
+        given = operators.parameter([-1, 8], np.float32, name="given")
+        product = operators.matmul(given, operators.constant(np.eye(8, dtype=np.float32)), False, False)  # noqa: FBT003  its signature
+        network = library.Model([product], [given])
+        compiled = library.Core().compile_model(network, "CPU", _properties("f32", plan))
+        compiled.create_infer_request().infer([np.ones((1, 8), np.float32)])
+    except (RuntimeError, ImportError) as error:  # the first load will tell more
+        logger.warning("engine_warm_up_failed", extra={"reason": _first_line(error)})
+    else:
+        logger.info("engine_warm", extra={"seconds": round(time.monotonic() - started, 3)})
 
 
 def _properties(precision: Precision, plan: StreamPlan) -> dict[str, str | int]:

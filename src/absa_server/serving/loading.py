@@ -210,12 +210,18 @@ def _source(checkpoint: Checkpoint) -> NetworkSource:
     return NetworkSource(checkpoint.folder, content, checkpoint.task, len(checkpoint.id2label))
 
 
+def plain_records(pipeline: Pipeline) -> list[Record]:
+    """A sentence for each of the pipeline's stages.
+
+    The second stage's has a given aspect: a tagger that finds nothing would leave it untried.
+    """
+    return [_SELF_TEST] * (pipeline.aspect is not None) + [_SELF_TEST_GIVEN] * (pipeline.rater is not None)
+
+
 def _self_test(pipeline: Pipeline) -> None:
     """A model that cannot answer one sentence is found now, not by the first caller. Raises `InvalidModel`."""
-    # The given aspect as well: a tagger that finds nothing here would leave the second stage untried.
-    records = [_SELF_TEST] * (pipeline.aspect is not None) + [_SELF_TEST_GIVEN] * (pipeline.rater is not None)
     try:
-        analyses = pipeline.analyze(records)
+        analyses = pipeline.analyze(plain_records(pipeline))
     except Exception as error:  # whatever a broken model makes its engine or decoder raise
         raise InvalidModel(f"the model loads but fails on a plain sentence: {error}") from error
     refusals = [analysis for analysis in analyses if isinstance(analysis, Exception)]
