@@ -215,13 +215,15 @@ def test_engine_rests_beside_calls_and_ends(network: Path) -> None:
     is_over = threading.Event()
 
     def rest() -> None:
-        while not is_over.is_set():
+        while not is_over.wait(0.001):  # without a pause nobody else would ever have a request in hand
             engine.rest()
 
     with ThreadPoolExecutor(4) as pool:
         resting = [pool.submit(rest) for _ in range(2)]
-        found = list(pool.map(lambda turn: engine.infer(*batches[turn % 4]), range(200)))
-        is_over.set()
+        try:
+            found = list(pool.map(lambda turn: engine.infer(*batches[turn % 4]), range(200)))
+        finally:
+            is_over.set()
         for one in resting:
             one.result()
     for turn, logits in enumerate(found):

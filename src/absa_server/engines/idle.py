@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 # Seconds without work after which an engine rests. Lower: buffers are made again more often, which costs milliseconds.
-IDLE_S = 2.0
-# Seconds between two engines that rest. It happens between calls of others, and takes each about a millisecond.
-_PAUSE_S = 0.25
+IDLE_S = 1.0
+# Seconds between two engines that rest. It happens between calls of others, and takes each about two milliseconds.
+_PAUSE_S = 0.1
 
 
 class Resting(Protocol):

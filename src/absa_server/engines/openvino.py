@@ -121,7 +121,7 @@ class OpenVinoEngine:
             forget_pages(self._weights)
 
     def rest(self) -> None:
-        """Gives back the buffers of past batches, unless a call runs; the next call makes its own."""
+        """Gives back the buffers of past batches and the weights' pages, unless a call runs; the next makes its own."""
         taken: list[Any] = []
         with suppress(queue.Empty):
             while len(taken) < self.streams:
@@ -129,6 +129,7 @@ class OpenVinoEngine:
         try:
             if len(taken) == self.streams and None not in taken:
                 self._compiled.release_memory()
+                forget_pages(self._weights, waits=False)
         finally:
             for request in reversed(taken):
                 self._requests.put(request)
