@@ -11,7 +11,7 @@ FILE_BYTES = 4 << 20
 WAIT_S = 20
 
 
-def _resident_bytes(file: Path) -> int:
+def _resident_bytes(file: Path | str) -> int:
     """Of this process's mappings of `file`, by the kernel's account."""
     rows = iter(Path("/proc/self/smaps").read_text().splitlines())
     total = 0
@@ -35,6 +35,18 @@ def test_pages_leave_and_come_back_with_the_same_bytes(tmp_path: Path) -> None:
         assert _resident_bytes(file) == FILE_BYTES
         forget_pages(file)
         assert _resident_bytes(file) == 0
+        assert bytes(mapping) == before
+
+
+def test_pages_of_a_deleted_file_leave_as_well(tmp_path: Path) -> None:
+    """The kernel tells its name differently then."""
+    file = (tmp_path / "weights.bin").resolve()
+    with _mapped(file) as mapping:
+        file.unlink()
+        before = bytes(mapping)
+        assert _resident_bytes(f"{file} (deleted)") == FILE_BYTES
+        forget_pages(file)
+        assert _resident_bytes(f"{file} (deleted)") == 0
         assert bytes(mapping) == before
 
 

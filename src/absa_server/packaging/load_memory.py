@@ -2,9 +2,9 @@
 
     python -m absa_server.packaging.load_memory <artifact> <precision>
 
-One JSON line on stdout: `resident_bytes` that a load adds and keeps once it has answered on every stream and rests,
-`peak_bytes` that it adds at most until it can answer. What libraries take once a process is not counted: the second of
-two loads is measured. Streams and threads are the server's defaults.
+One JSON line on stdout: `resident_bytes` that a load adds and keeps once it has answered on every stream, rested, and
+answered a sentence again; `peak_bytes` that it adds at most until it can answer. What libraries take once a process is
+not counted: the second of two loads is measured. Streams and threads are the server's defaults.
 """
 
 import sys
@@ -20,7 +20,6 @@ from absa_server.engines.precision import Precision
 from absa_server.packaging.child import answer, run_child
 from absa_server.serving.loading import EngineOptions, LoadedModel, load_model, plain_records
 from model_loader import Footprint
-from model_loader.budgets import resident_bytes
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -47,13 +46,14 @@ def _measure(artifact: Path, precision: Precision) -> dict[str, int]:
     _use(first, streams)
     first.close()
     return_free_memory()
-    before, peak_before = resident_bytes(), _start_peak()
+    before, peak_before = _status_bytes("VmRSS"), _start_peak()
     model = load_model(artifact, options)
     peak = _peak_bytes() - peak_before
     _use(model, streams)
     rest_engines()
+    model.pipeline.analyze(plain_records(model.pipeline))
     return_free_memory()
-    resident = resident_bytes() - before
+    resident = _status_bytes("VmRSS") - before
     model.close()
     return {"resident_bytes": _rounded(resident), "peak_bytes": _rounded(max(peak, resident))}
 
@@ -73,8 +73,13 @@ def _start_peak() -> int:
 
 
 def _peak_bytes() -> int:
-    """The kernel's high-water mark, pages of mapped files included: they are read while a network is compiled."""
-    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+    """The kernel's high-water mark."""
+    return _status_bytes("VmHWM")
+
+
+def _status_bytes(name: str) -> int:
+    """A figure of the kernel's, pages of mapped files included: they are read while a network is compiled, and used."""
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(name))
     return int(line.split()[1]) << 10
 
 

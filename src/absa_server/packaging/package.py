@@ -168,7 +168,9 @@ def _measured(root: Path, artifact: Artifact, choice: EngineChoice, say: Say) ->
 def _measured_once(root: Path, precision: Precision, choice: EngineChoice) -> Footprint:
     """Kept, so that the same input gives the same bytes: no two measurements are quite equal."""
     files = {one.relative_to(root).as_posix(): sha256_of(one) for one in sorted(root.rglob("*")) if one.is_file()}
-    key = f"used load {json.dumps(files)} {precision} openvino {openvino().__version__} {cpu_signature(cpu_features())}"
+    key = (
+        f"used load 2 {json.dumps(files)} {precision} openvino {openvino().__version__} {cpu_signature(cpu_features())}"
+    )
 
     def fill(folder: Path) -> None:
         found = measure_load(root, precision)
