@@ -18,9 +18,9 @@ class Sleeper:
         self.rests.append(self.clock[0])
 
 
-def _idle_engines() -> tuple[IdleEngines, list[float]]:
+def _idle_engines(kept: int = 1) -> tuple[IdleEngines, list[float]]:
     now = [0.0]
-    return IdleEngines(idle_s=IDLE_S, pause_s=PAUSE_S, clock=lambda: now[0]), now
+    return IdleEngines(kept=kept, idle_s=IDLE_S, pause_s=PAUSE_S, clock=lambda: now[0]), now
 
 
 def test_engine_rests_once_after_its_idle_time() -> None:
@@ -45,6 +45,19 @@ def test_engine_alone_never_rests() -> None:
     for now[0] in (0.0, 100.0, 200.0):
         idle.used(only)
     assert only.rests == []
+
+
+def test_engines_that_worked_last_never_rest() -> None:
+    """Of three the idlest, of two none: a server of one model keeps its buffers between rare requests."""
+    idle, now = _idle_engines(kept=2)
+    first, second, third = (Sleeper(now) for _ in range(3))
+    for now[0] in (0.0, 10.0, 20.0):
+        idle.used(first)
+        idle.used(second)
+    assert first.rests == second.rests == []
+    now[0] = 30.0
+    idle.used(third)
+    assert (first.rests, second.rests, third.rests) == ([30.0], [], [])
 
 
 def test_engines_rest_one_after_the_other() -> None:

@@ -143,7 +143,7 @@ def test_closed_engine_answers_no_more(engine: OpenVinoEngine) -> None:
     engine.close()
     for thread in threads:
         thread.join(30)
-        stop.set()
+    stop.set()
     assert len(failures) == len(threads)
     assert set(failures) == {"the model has been unloaded"}
 

@@ -12,6 +12,9 @@ from typing import Protocol
 
 # Seconds without work after which an engine rests. Lower: buffers are made again more often, which costs milliseconds.
 IDLE_S = 1.0
+# Engines that worked last and never rest: both stages of two models. Where one model is served nobody needs the room,
+# and a rare request should not find its buffers gone.
+_KEPT = 4
 # Seconds between two engines that rest. It happens between calls of others, and takes each about two milliseconds.
 _PAUSE_S = 0.1
 
@@ -27,8 +30,14 @@ class IdleEngines:
     """Thread-safe. Nothing rests while nothing works: then nobody needs the memory either."""
 
     def __init__(
-        self, *, idle_s: float = IDLE_S, pause_s: float = _PAUSE_S, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        kept: int = _KEPT,
+        idle_s: float = IDLE_S,
+        pause_s: float = _PAUSE_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._kept = kept
         self._idle_s = idle_s
         self._pause_s = pause_s
         self._clock = clock
@@ -60,6 +69,8 @@ class IdleEngines:
             engine.rest()
 
     def _take_idle(self, now_s: float) -> Resting | None:
+        if len(self._used_s) <= self._kept:
+            return None
         idlest, used_s = next(iter(self._used_s.items()))
         if now_s < self._due_s or now_s - used_s < self._idle_s:
             return None

@@ -113,8 +113,9 @@ class OpenVinoEngine:
     def _forget_read_weights(self) -> None:
         """Drops the pages of the weights' file after the first call, the self-test's, which read nearly all of it.
 
-        OpenVINO rearranges a layer's weights when it first runs it. Not while others infer: a wrong answer was seen
-        once where pages were dropped then, and never explained (docs/unverified.md).
+        OpenVINO rearranges a layer's weights when it first runs it. Later only at `rest`, when no call of this engine
+        runs: a wrong answer was seen once where pages were dropped beside one, and never explained
+        (docs/unverified.md).
         """
         if self._is_fresh:
             self._is_fresh = False
@@ -130,6 +131,8 @@ class OpenVinoEngine:
             if len(taken) == self.streams and None not in taken:
                 self._compiled.release_memory()
                 forget_pages(self._weights, waits=False)
+        except RuntimeError as error:  # it keeps them; the call of another engine, in which this happens, goes on
+            logger.warning("engine_kept_buffers", extra={"reason": _first_line(error)})
         finally:
             for request in reversed(taken):
                 self._requests.put(request)

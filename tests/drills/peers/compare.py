@@ -26,7 +26,7 @@ OURS = ("absa", "absa-f32", "absa-bf16", "absa-int8", "absa-sentence")
 REFERENCE = "naive"  # bench.py computes the reference answers in this contestant's environment
 
 
-def prepare(peers: Path, work: Path, *, int8: Path | None, max_differ: float | None = None) -> Path:
+def prepare(peers: Path, work: Path, *, int8: Path | None) -> Path:
     """A copy of `peers` under `work`, with our contestants in it."""
     copy = work / "peers"
     shutil.rmtree(copy, ignore_errors=True)
@@ -38,8 +38,7 @@ def prepare(peers: Path, work: Path, *, int8: Path | None, max_differ: float | N
         shutil.copytree(folder, target)
         file = target / "contestant.toml"
         text = file.read_text(encoding="utf-8").replace("@CHECKOUT@", str(CHECKOUT)).replace("@INT8@", str(int8))
-        is_open = max_differ is not None and "max_differ" not in text
-        file.write_text(text + (f"max_differ = {max_differ}\n" if is_open else ""), encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
     return copy
 
 
@@ -61,7 +60,7 @@ def run(arguments: argparse.Namespace) -> list[dict[str, object]]:
     """The rows of this run, as bench.py wrote them."""
     work: Path = arguments.work
     work.mkdir(parents=True, exist_ok=True)
-    peers = prepare(arguments.peers, work, int8=arguments.int8, max_differ=arguments.max_differ)
+    peers = prepare(arguments.peers, work, int8=arguments.int8)
     only = arguments.only.split(",")
     lend_environment(peers, work, "absa")
     if REFERENCE not in only:
@@ -102,7 +101,6 @@ def main() -> int:
     parser.add_argument("--workloads", help="chain-short, chain-long, batch; comma-separated")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15)
-    parser.add_argument("--max-differ", type=float, help="share of ours that may differ from the reference (0.005)")
     parser.add_argument("--limit-python", help="run limit.py too, with this Python (its requirements: peers/README.md)")
     arguments = parser.parse_args()
     for name in ("peers", "models", "texts", "long", "work", "int8"):
