@@ -78,7 +78,8 @@ class Parts:
     def start(self) -> None:
         """Begins to load and to report; returns at once."""
         if self.prepare is not None:
-            threading.Thread(target=self.prepare, name="prepare-engine", daemon=True).start()
+            # No daemon: a process that ends meanwhile waits for it, rather than end inside of native code.
+            threading.Thread(target=self.prepare, name="prepare-engine").start()
         self.slot.start()
         if self.store is not None:
             self.store.start()

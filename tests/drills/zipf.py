@@ -161,7 +161,7 @@ def run(plan: Plan, store: Store, work: Path, *, callers: int) -> Outcome:
     }
     with ServerProcess(variables, log=work / f"server-{callers}.log") as server:
         server.wait_until_ready()
-        _wait_for_engine(server)
+        server.wait_for_event("engine_warm")  # the engine's libraries are no model's
         before = resident_bytes(server.pid)
         notes = _Notes(store, server.pid)
         begin = time.monotonic()
@@ -189,15 +189,6 @@ def run(plan: Plan, store: Store, work: Path, *, callers: int) -> Outcome:
         fetches=int(metrics["absa_store_fetches_total"]),
         seconds=seconds,
     )
-
-
-def _wait_for_engine(server: ServerProcess) -> None:
-    """Its libraries are no model's; the server begins to read them when it starts."""
-    deadline_s = time.monotonic() + 60
-    while not list(server.events("engine_warm")):
-        if time.monotonic() > deadline_s:
-            raise TimeoutError("the server never wrote engine_warm")
-        time.sleep(SAMPLE_S)
 
 
 class _Notes:

@@ -239,6 +239,20 @@ def test_engine_rests_beside_calls_and_ends(network: Path) -> None:
         engine.infer(*batches[0])
 
 
+def test_rest_that_fails_is_told_and_fails_nobody(engine: OpenVinoEngine, caplog: pytest.LogCaptureFixture) -> None:
+    """A call that the engine knows nothing of keeps it from resting; later it answers as before."""
+    rows = _batch(512, 64, 40)
+    before = engine.infer(*rows)
+    stranger = engine._compiled.create_infer_request()
+    stranger.start_async(dict(zip(engine._inputs, rows, strict=True)))
+    while not (caplog.records or stranger.wait_for(0)):  # it begins in a thread of its own
+        engine.rest()
+    stranger.wait()
+    assert [record.msg for record in caplog.records if record.levelname == "WARNING"] == ["engine_kept_buffers"]
+    np.testing.assert_array_equal(before, engine.infer(*rows))
+    engine.close()
+
+
 def test_warm_up_tells_its_seconds(caplog: pytest.LogCaptureFixture) -> None:
     """A network of its own runs, as the first model's would."""
     with caplog.at_level("INFO"):

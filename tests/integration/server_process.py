@@ -119,6 +119,10 @@ class ServerProcess:
         """Seconds until `/ping` was 200. Raises `ServerFailed`."""
         return self._wait_for(lambda: self.ping() == 200, "answered /ping with 200", limit_s)
 
+    def wait_for_event(self, name: str, limit_s: float = READY_S) -> float:
+        """Seconds until the server has logged the event `name`. Raises `ServerFailed`."""
+        return self._wait_for(lambda: bool(self.events(name)), f"logged {name}", limit_s)
+
     def wait_for_exit(self, limit_s: float = EXIT_S) -> int:
         """The exit code, once the process has ended by itself or by a signal. Raises `ServerFailed`."""
         try:

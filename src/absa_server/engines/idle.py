@@ -10,8 +10,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
+from absa_server.engines.memory import Pace
+
 # Seconds without work after which an engine rests. Lower: buffers are made again more often, which costs milliseconds.
-IDLE_S = 1.0
+_IDLE_S = 1.0
 # Engines that worked last and never rest: both stages of two models. Where one model is served nobody needs the room,
 # and a rare request should not find its buffers gone.
 _KEPT = 4
@@ -33,17 +35,16 @@ class IdleEngines:
         self,
         *,
         kept: int = _KEPT,
-        idle_s: float = IDLE_S,
+        idle_s: float = _IDLE_S,
         pause_s: float = _PAUSE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kept = kept
         self._idle_s = idle_s
-        self._pause_s = pause_s
         self._clock = clock
         self._lock = threading.Lock()
         self._used_s: OrderedDict[Resting, float] = OrderedDict()  # the one used longest ago first
-        self._due_s = clock()
+        self._rests = Pace(pause_s, clock)
 
     def used(self, engine: Resting) -> None:
         """`engine` has just worked. Another one, the idlest, may be asked to rest."""
@@ -72,8 +73,7 @@ class IdleEngines:
         if len(self._used_s) <= self._kept:
             return None
         idlest, used_s = next(iter(self._used_s.items()))
-        if now_s < self._due_s or now_s - used_s < self._idle_s:
+        if now_s - used_s < self._idle_s or not self._rests.is_due():
             return None
-        self._due_s = now_s + self._pause_s
         del self._used_s[idlest]
         return idlest

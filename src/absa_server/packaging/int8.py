@@ -39,7 +39,7 @@ from absa_server.serving.loading import EngineOptions, LoadedModel, load_model
 
 _MODULE = "absa_server.packaging.quantize"
 _TIMEOUT_S = 3600.0
-_REVISION = 2  # of what the module makes of the same input; a kept search of another one is not used
+_REVISION = 2  # of what a search makes of the same input; what was kept of an earlier one is not used
 # Padded tokens of a batch, as the server's default.
 _BATCH_TOKENS = 1024
 # Aspects a text, far above what texts have.

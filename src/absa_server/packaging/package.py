@@ -34,6 +34,7 @@ from model_loader.manifest import MANIFEST_NAME, check_fetched, sha256_of, write
 from model_loader.packing import write_archive
 
 _BLOCK_BYTES = 1 << 20
+_MEASURE_REVISION = 2  # of how the memory of a load is measured; what was kept of an earlier one is not used
 _ENDINGS = (".tar.gz", ".tgz")
 
 Say = Callable[[str], None]
@@ -168,9 +169,8 @@ def _measured(root: Path, artifact: Artifact, choice: EngineChoice, say: Say) ->
 def _measured_once(root: Path, precision: Precision, choice: EngineChoice) -> Footprint:
     """Kept, so that the same input gives the same bytes: no two measurements are quite equal."""
     files = {one.relative_to(root).as_posix(): sha256_of(one) for one in sorted(root.rglob("*")) if one.is_file()}
-    key = (
-        f"used load 2 {json.dumps(files)} {precision} openvino {openvino().__version__} {cpu_signature(cpu_features())}"
-    )
+    versions = f"openvino {openvino().__version__} {cpu_signature(cpu_features())}"
+    key = f"load {_MEASURE_REVISION} {json.dumps(files)} {precision} {versions}"
 
     def fill(folder: Path) -> None:
         found = measure_load(root, precision)

@@ -1,12 +1,11 @@
 """Loaded models within a budget of memory, and memory that really returns: measured around every unload."""
 
-import ctypes
 import logging
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
+from absa_server.engines.memory import return_free_memory
 from absa_server.serving.loading import LoadedModel
 from model_loader import MemoryCache
 from model_loader.budgets import memory_budget_bytes, memory_limit_bytes, resident_bytes
@@ -39,16 +38,10 @@ def close_model(model: LoadedModel) -> int:
     before = resident_bytes()
     model.close()
     del model
-    _trim()
+    return_free_memory()
     after = resident_bytes()
     logger.info("model_unloaded", extra={"resident_before_bytes": before, "resident_after_bytes": after})
     return max(0, before - after)
-
-
-def _trim() -> None:
-    """Makes glibc give back what it keeps of freed memory; other C libraries do so by themselves."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def yield_to_inference() -> None:
