@@ -1,10 +1,14 @@
 """The compiled engine on real, tiny models of every architecture: torch's answers, from any thread, until closed."""
 
+import gc
 import shutil
 import subprocess
 import sys
 import threading
+import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +150,31 @@ def test_closed_engine_answers_no_more(engine: OpenVinoEngine) -> None:
     stop.set()
     assert len(failures) == len(threads)
     assert set(failures) == {"the model has been unloaded"}
+
+
+def test_engine_closed_beside_its_calls_is_held_by_nobody(network: Path) -> None:
+    """Nor by what remembers which engines worked when."""
+    engine = load_network(network, "f32", PLAN, blob=None)
+    held = weakref.ref(engine)
+    batch, begun = _batch(64, 64, 40), threading.Barrier(PLAN.streams + 1)
+
+    def ask(engine: OpenVinoEngine) -> None:
+        begun.wait(20)
+        with suppress(EngineFailed):
+            while True:
+                engine.infer(*batch)
+
+    threads = [threading.Thread(target=ask, args=(engine,)) for _ in range(PLAN.streams)]
+    for thread in threads:
+        thread.start()
+    begun.wait(20)
+    time.sleep(0.05)  # both are in the midst of a call
+    engine.close()
+    for thread in threads:
+        thread.join(20)
+    del engine
+    gc.collect()
+    assert held() is None
 
 
 def test_blob_gives_the_same_answers(network: Path, engine: OpenVinoEngine, tmp_path: Path) -> None:

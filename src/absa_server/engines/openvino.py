@@ -142,8 +142,8 @@ class OpenVinoEngine:
         if self._is_closed:
             return
         self._is_closed = True
-        _idle_engines.forget(self)
         requests = [self._requests.get() for _ in range(self.streams)]
+        _idle_engines.forget(self)
         self._requests.put(None)
         with mapping_lock(self._weights):
             requests.clear()
