@@ -23,10 +23,11 @@ from absa_server.serving.cache_disk import CacheDisk
 from absa_server.serving.engine_cache import EngineCache
 from absa_server.serving.footprints import predicted_footprint
 from absa_server.serving.loading import EngineOptions, LoadedModel, LoadEngine, load_model
-from absa_server.serving.model_memory import create_model_memory, yield_to_inference
+from absa_server.serving.model_memory import create_model_memory
 from absa_server.serving.model_names import ModelNames, names_file_of_this_server
 from absa_server.serving.model_slot import ModelSlot
 from absa_server.serving.model_store import ModelStore
+from absa_server.serving.priorities import yield_to_inference
 from absa_server.serving.registry import Registry
 from absa_server.serving.results.bucket import ResultsBucket
 from absa_server.serving.server_metrics import (

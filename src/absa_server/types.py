@@ -116,6 +116,10 @@ class Engine(Protocol):
         """Padded tokens of one pass that suit the engine, where nobody asks for another number."""
 
     @property
+    def is_padding_free(self) -> bool:
+        """Whether a batch costs its rows' own tokens, whatever their lengths; else rows of one length suit it."""
+
+    @property
     def resident_bytes(self) -> int:
         """Bytes of memory the loaded weights take; of the device's memory, where they lie there."""
 

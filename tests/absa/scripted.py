@@ -18,6 +18,7 @@ class ScriptedEngine:
     """Logits by the exact row of ids; a row that nobody wrote a script for is an error."""
 
     resident_bytes = 0
+    is_padding_free = False
 
     def __init__(self, script: Mapping[tuple[int, ...], FloatArray]) -> None:
         self._script = script

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from absa_server.absa.batches import BatchRunner, group_by_length
+from absa_server.absa.batches import BatchRunner
 from absa_server.absa.tokenization import ModelInput
 from absa_server.errors import EngineFailed
 from absa_server.types import FloatArray, IntArray
@@ -20,8 +20,9 @@ class AddingEngine:
 
     resident_bytes = 0
 
-    def __init__(self, *, of_rows: bool) -> None:
+    def __init__(self, *, of_rows: bool, is_padding_free: bool = False) -> None:
         self.of_rows = of_rows
+        self.is_padding_free = is_padding_free
         self.batches: list[tuple[int, int]] = []
         self.saw_types = False
 
@@ -105,15 +106,22 @@ def test_check_stops_the_work_between_batches() -> None:
     assert engine.batches == [(1, 1)]
 
 
-@given(st.lists(st.integers(1, 30), max_size=40).map(sorted), st.integers(1, 100))
-def test_groups_are_a_partition_in_order_and_as_large_as_they_may(lengths: list[int], budget_tokens: int) -> None:
+@given(st.lists(st.integers(1, 30), max_size=40).map(sorted), st.integers(1, 100), st.booleans())
+def test_groups_are_a_partition_in_order_and_as_large_as_they_may(
+    lengths: list[int], budget_tokens: int, is_padding_free: bool
+) -> None:
     """Every row once, in order; a group could not have taken the next row without breaking the budget."""
-    groups = group_by_length(lengths, budget_tokens)
+
+    def cost(rows: list[int]) -> int:
+        return sum(rows) if is_padding_free else len(rows) * max(rows)
+
+    runner = _runner(AddingEngine(of_rows=True, is_padding_free=is_padding_free), budget_tokens)
+    groups = [list(group) for group in runner.groups(lengths)]
     assert [index for group in groups for index in group] == list(range(len(lengths)))
     for group in groups:
-        assert len(group) == 1 or len(group) * lengths[group[-1]] <= budget_tokens
+        assert len(group) == 1 or cost([lengths[index] for index in group]) <= budget_tokens
     for group, following in itertools.pairwise(groups):
-        assert (len(group) + 1) * lengths[following[0]] > budget_tokens
+        assert cost([lengths[index] for index in [*group, following[0]]]) > budget_tokens
 
 
 class DamagedEngine(AddingEngine):

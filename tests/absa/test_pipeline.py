@@ -25,6 +25,7 @@ class TaggingEngine:
     """Logits of each token by its id alone; those not told are surely outside."""
 
     resident_bytes = 0
+    is_padding_free = False
 
     def __init__(self, rows: dict[int, list[float]]) -> None:
         labels = len(next(iter(rows.values())))
@@ -45,6 +46,7 @@ class RatingEngine:
     """Positive where the row holds the id of a praise, negative elsewhere."""
 
     resident_bytes = 0
+    is_padding_free = False
 
     def __init__(self, praise: int) -> None:
         self._praise = praise

@@ -28,6 +28,7 @@ class InstantEngine:
     streams = 1
     resident_bytes = 0
     batch_tokens = 512
+    is_padding_free = False
 
     def __init__(self, source: NetworkSource, choice: EngineChoice) -> None:
         self._labels = source.labels

@@ -27,6 +27,8 @@ FOOD = VOCABULARY["food"]
 class GatedEngine:
     """Tags every "food" as an aspect; each forward pass waits until the gate is open. Counts its passes."""
 
+    is_padding_free = False
+
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()

@@ -7,7 +7,7 @@ import pytest
 
 from absa_server.errors import DeadlineExceeded, EngineFailed, Overloaded
 from absa_server.serving.model_slot import ModelSlot
-from absa_server.serving.service import Service, ServiceLimits
+from absa_server.serving.service import SPARE_THREADS, Service, ServiceLimits
 from absa_server.types import Record
 
 FOOD = Record("a food a")
@@ -54,18 +54,18 @@ def test_permit_is_returned_when_its_request_fails(loaded):
 
 
 def test_deadline_answers_in_time_and_drops_the_rest_of_the_work(loaded, pipeline, engine, eventually):
-    """A request past its time is told so; of its texts, only the batch under way is still finished."""
+    """A request past its time is told so; of its texts, only the batches under way are still finished."""
     engine.gate.clear()
     service = make_service(loaded, threads=1, timeout_s=0.05)
     with pytest.raises(DeadlineExceeded, match="SAGEMAKER_MODEL_SERVER_TIMEOUT"):
         asyncio.run(service.predict(pipeline, [Record(f"food {'a ' * n}") for n in range(20)]))
     engine.gate.set()
     service.close()
-    assert engine.passes == 1
+    assert 1 <= engine.passes <= 1 + SPARE_THREADS
 
 
-def test_cancelled_caller_leaves_at_most_one_batch(loaded, pipeline, engine, eventually):
-    """Work whose caller has gone stops at the next batch."""
+def test_cancelled_caller_leaves_at_most_the_batches_under_way(loaded, pipeline, engine, eventually):
+    """Work whose caller has gone stops at the next batch of each thread."""
     engine.gate.clear()
     service = make_service(loaded, threads=1)
 
@@ -79,7 +79,7 @@ def test_cancelled_caller_leaves_at_most_one_batch(loaded, pipeline, engine, eve
     asyncio.run(leave())
     engine.gate.set()
     service.close()
-    assert engine.passes == 1
+    assert 1 <= engine.passes <= 1 + SPARE_THREADS
 
 
 def test_failing_engine_fails_its_own_request_only(loaded, pipeline, engine):
@@ -161,4 +161,4 @@ def test_reader_that_stops_ends_the_work(loaded, pipeline, engine):
     asyncio.run(leave())
     engine.gate.set()
     service.close()
-    assert engine.passes == 1
+    assert 1 <= engine.passes <= 1 + SPARE_THREADS

@@ -35,12 +35,21 @@ class BatchRunner:
             places.setdefault(row.identity, []).append(index)
         distinct = sorted((indexes[0] for indexes in places.values()), key=lambda index: len(rows[index]))
         logits: dict[int, FloatArray] = {}
-        for batch in group_by_length([len(rows[index]) for index in distinct], self.budget_tokens):
+        for batch in self.groups([len(rows[index]) for index in distinct]):
             check()
             members = [distinct[position] for position in batch]
             logits.update(zip(members, self.infer([rows[index] for index in members]), strict=True))
         answers = {index: logits[indexes[0]] for indexes in places.values() for index in indexes}
         return [answers[index] for index in range(len(rows))]
+
+    @property
+    def is_padding_free(self) -> bool:
+        """Whether a batch costs its rows' own tokens; else rows of one length suit it."""
+        return self.engine.is_padding_free
+
+    def cost_tokens(self, lengths: Sequence[int]) -> int:
+        """Tokens that a batch of rows of these lengths is run with, padding included."""
+        return sum(lengths) if self.is_padding_free else max(lengths) * len(lengths)
 
     def infer(self, rows: Sequence[ModelInput]) -> list[FloatArray]:
         """Logits of each row of one batch, as `run` gives them. Raises `EngineFailed`."""
@@ -61,13 +70,12 @@ class BatchRunner:
             return list(logits)
         return [logits[index, : len(row)] for index, row in enumerate(rows)]
 
-
-def group_by_length(lengths: Sequence[int], budget_tokens: int) -> list[range]:
-    """Ranges of ascending `lengths` whose padded size stays within the budget; a row above the budget goes alone."""
-    groups: list[range] = []
-    start = 0
-    for index, length in enumerate(lengths):
-        if index > start and length * (index + 1 - start) > budget_tokens:
-            groups.append(range(start, index))
-            start = index
-    return [*groups, range(start, len(lengths))] if lengths else []
+    def groups(self, lengths: Sequence[int]) -> list[range]:
+        """Ranges of ascending `lengths` whose cost stays within the budget; a row above the budget goes alone."""
+        groups: list[range] = []
+        start = 0
+        for index in range(1, len(lengths)):
+            if self.cost_tokens(lengths[start : index + 1]) > self.budget_tokens:
+                groups.append(range(start, index))
+                start = index
+        return [*groups, range(start, len(lengths))] if lengths else []

@@ -28,6 +28,9 @@ from absa_server.types import Engine
 
 logger = logging.getLogger(__name__)
 
+# Of what a conversion makes of the same model; what was kept of an earlier one is not used.
+_REVISION = 2
+
 EngineName = Literal["auto", "openvino", "torch"]
 
 
@@ -141,7 +144,9 @@ def converted_network(source: NetworkSource, choice: EngineChoice) -> FolderLeas
     def fill(out: Path) -> None:
         compile_model(source.folder, out, task=source.task, labels=source.labels, limits=choice.limits)
 
-    return choice.cache.lease(f"network {source.content()} {source.task} {source.labels} f32 {_version()}", fill)
+    return choice.cache.lease(
+        f"network {_REVISION} {source.content()} {source.task} {source.labels} f32 {_version()}", fill
+    )
 
 
 def _load_with_blob(folder: Path, precision: Precision, labels: int, choice: EngineChoice) -> Engine:

@@ -22,6 +22,7 @@ from absa_server.engines.memory import (
 )
 from absa_server.engines.network import GRAPH, WEIGHTS, NetworkInfo, read_info
 from absa_server.engines.openvino_library import openvino
+from absa_server.engines.padding_free import MARK, pack
 from absa_server.engines.precision import Precision, cpu_features, has_bf16
 from absa_server.errors import EngineFailed, InvalidModel
 from absa_server.types import FloatArray, IntArray
@@ -61,6 +62,7 @@ class OpenVinoEngine:
         self._weights = weights
         self._is_fresh = True
         self._inputs = [port.any_name for port in compiled.inputs]
+        self.is_padding_free = MARK in self._inputs
         self._compiled = compiled
         # The request used last is the one whose buffers are warm.
         self._requests: queue.LifoQueue[Any] = queue.LifoQueue()
@@ -71,12 +73,19 @@ class OpenVinoEngine:
     def infer(self, input_ids: IntArray, attention_mask: IntArray, token_type_ids: IntArray | None) -> FloatArray:
         """See `types.Engine`."""
         self._check(input_ids)
-        length = input_ids.shape[1]
         types = np.zeros_like(input_ids) if token_type_ids is None else token_type_ids
-        columns = pad_columns(
-            (input_ids, attention_mask, types), bucket_length(length, self._info.max_tokens), fills=(0, 0, 0)
-        )
-        given = dict(zip(("input_ids", "attention_mask", "token_type_ids"), columns, strict=True))
+        if self.is_padding_free:
+            lines = pack(input_ids, attention_mask, types)
+            return lines.unpack(self._infer(lines.inputs))
+        return self._infer_padded(input_ids, attention_mask, types)
+
+    def _infer_padded(self, *padded: IntArray) -> FloatArray:
+        length = padded[0].shape[1]
+        columns = pad_columns(padded, bucket_length(length, self._info.max_tokens), fills=(0, 0, 0))
+        logits = self._infer(dict(zip(("input_ids", "attention_mask", "token_type_ids"), columns, strict=True)))
+        return logits if logits.ndim == 2 else logits[:, :length]
+
+    def _infer(self, given: Mapping[str, Any]) -> FloatArray:
         request = self._requests.get()
         try:
             logits = self._run(request, {name: given[name] for name in self._inputs})
@@ -84,7 +93,7 @@ class OpenVinoEngine:
         finally:
             self._requests.put(request)
         return_free_memory_at_times()
-        return logits if logits.ndim == 2 else logits[:, :length]
+        return logits
 
     def _check(self, input_ids: IntArray) -> None:
         """The network itself would answer ids and positions that it has no weights for."""

@@ -46,10 +46,22 @@ def open_pretrained(folder: Path, *, task: str, labels: int) -> PreTrainedModel:
 
 def longest_input(model: Any) -> int | None:  # noqa: ANN401  transformers' models have attributes of any kind
     """The most tokens of a row that the model has positions for; None: any length."""
-    positions = [
-        # Families whose position ids begin after the padding id lose the rows before.
-        module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    positions = [module.num_embeddings - _reserved(module) for module in _position_embeddings(model)]
+    return min(positions, default=None)
+
+
+def first_position(model: Any) -> int:  # noqa: ANN401
+    """The position of a row's first token: 0, but in families whose positions begin after the padding id."""
+    return max((_reserved(module) for module in _position_embeddings(model)), default=0)
+
+
+def _position_embeddings(model: Any) -> list[Any]:  # noqa: ANN401
+    return [
+        module
         for name, module in model.named_modules()
         if name.endswith("position_embeddings") and hasattr(module, "num_embeddings")
     ]
-    return min(positions, default=None)
+
+
+def _reserved(module: Any) -> int:  # noqa: ANN401
+    return 0 if module.padding_idx is None else int(module.padding_idx) + 1

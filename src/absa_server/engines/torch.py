@@ -28,6 +28,8 @@ class TorchEngine:
     `model` has its weights on the device already.
     """
 
+    is_padding_free = False
+
     def __init__(self, model: PreTrainedModel, device: TorchDevice, *, streams: int = 1) -> None:
         self._model: PreTrainedModel | None = model
         self._device = device

@@ -14,6 +14,7 @@ import numpy as np
 
 from absa_server.engines.network import GRAPH
 from absa_server.engines.openvino_library import openvino
+from absa_server.engines.padding_free import MARK, pack
 from absa_server.packaging.child import answer
 from absa_server.packaging.recipes import BY_NAME, Recipe
 
@@ -51,8 +52,11 @@ def _batches(rows: Path, names: list[str]) -> Iterator[dict[str, Any]]:
         ids, types, lengths = file["ids"], file["types"], file["lengths"]
     ends = np.cumsum(lengths)
     for begin, end in zip(ends - lengths, ends, strict=True):
-        row = {"input_ids": ids[None, begin:end], "token_type_ids": types[None, begin:end]}
-        row["attention_mask"] = np.ones_like(row["input_ids"])
+        row_ids, row_types = ids[None, begin:end], types[None, begin:end]
+        mask = np.ones_like(row_ids)
+        row: dict[str, Any] = {"input_ids": row_ids, "attention_mask": mask, "token_type_ids": row_types}
+        if MARK in names:
+            row = dict(pack(row_ids, mask, row_types).inputs)
         yield {name: row[name] for name in names}
 
 

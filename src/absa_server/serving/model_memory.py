@@ -1,19 +1,16 @@
 """Loaded models within a budget of memory, and memory that really returns: measured around every unload."""
 
 import logging
-import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from absa_server.engines.memory import return_free_memory
 from absa_server.serving.loading import LoadedModel
+from absa_server.serving.priorities import yield_to_inference
 from model_loader import MemoryCache
 from model_loader.budgets import memory_budget_bytes, memory_limit_bytes, resident_bytes
 
 logger = logging.getLogger(__name__)
 
-# Unix niceness of the threads that load: below those that answer.
-LOAD_NICE = 10
 _SHARE = 0.7
 _RESERVE_BYTES = 1 << 30
 
@@ -42,9 +39,3 @@ def close_model(model: LoadedModel) -> int:
     after = resident_bytes()
     logger.info("model_unloaded", extra={"resident_before_bytes": before, "resident_after_bytes": after})
     return max(0, before - after)
-
-
-def yield_to_inference() -> None:
-    """Lowers the priority of this thread, and of those it starts: loading gives way to answering."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, 0) + LOAD_NICE))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from absa_server.errors import AbsaError, ModelNotReady
 from absa_server.serving.loading import LoadedModel
+from absa_server.serving.priorities import yield_to_event_loop
 from absa_server.serving.served_model import ServedModel
 from absa_server.telemetry.model_labels import ONE_MODEL
 from absa_server.user_code.loaded import UserCode
@@ -40,6 +41,7 @@ class ModelSlot:
             self._thread.start()
 
     def _run(self, load: Callable[[], LoadedModel]) -> None:
+        yield_to_event_loop()  # and with this thread those that the model's engines start
         begin_s = time.monotonic()
         try:
             model = load()

@@ -29,8 +29,9 @@ class DoublingEngine:
 
     resident_bytes = 0
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, is_padding_free: bool = False) -> None:
         self.number = number
+        self.is_padding_free = is_padding_free
         self.rows: list[tuple[int, ...]] = []
 
     def infer(self, input_ids: IntArray, attention_mask: IntArray, token_type_ids: IntArray | None) -> FloatArray:
@@ -108,7 +109,8 @@ class Interleaving:
         self.streams = self.random.randint(1, 4)
         self.schedule = Schedule()
         budget = self.random.choice([1, 20, 60, 200])
-        self.runners = [BatchRunner(DoublingEngine(number), 0, False, budget) for number in range(2)]
+        engines = [DoublingEngine(number, is_padding_free=self.random.random() < 0.5) for number in range(2)]
+        self.runners = [BatchRunner(engine, 0, False, budget) for engine in engines]
         self.busy: list[Work] = []
         self.asked: list[Expectation] = []
         self.clock_s = 0.0

@@ -42,15 +42,20 @@ class QueueMachine(RuleBasedStateMachine):
         self.waiting.remove(one)
         self.queue.remove(one)
 
-    @rule(limit_tokens=st.integers(1, 200))
-    def take(self, limit_tokens: int) -> None:
-        batch = self.queue.take(limit_tokens)
+    @rule(limit_tokens=st.integers(1, 200), is_padding_free=st.booleans())
+    def take(self, limit_tokens: int, is_padding_free: bool) -> None:
+        batch = self.queue.take(limit_tokens, is_padding_free=is_padding_free)
         assert len(set(batch)) == len(batch)
         assert set(batch) <= set(self.waiting)
         assert bool(batch) == bool(self.waiting)
         if batch:
             assert min(one.due_s for one in batch) == min(one.due_s for one in self.waiting)
-            assert len(batch) == 1 or max(len(one.row) for one in batch) * len(batch) <= limit_tokens
+            lengths = [len(one.row) for one in batch]
+            cost = sum(lengths) if is_padding_free else max(lengths) * len(lengths)
+            assert len(batch) == 1 or cost <= limit_tokens
+            if is_padding_free:
+                left = [one.due_s for one in self.waiting if one not in batch]
+                assert max(one.due_s for one in batch) <= min(left, default=float("inf"))
             assert len(batch) == 1 or not any(one.is_alone for one in batch)
         self.waiting = [one for one in self.waiting if one not in batch]
 

@@ -83,6 +83,30 @@ def test_rows_that_wait_together_run_together(pipeline: Pipeline, engine: GatedE
     scheduler.close()
 
 
+def test_spare_thread_begins_what_comes_while_all_streams_infer(pipeline: Pipeline, engine: GatedEngine) -> None:
+    """The next request has been tokenized when a stream becomes free for it; without a spare thread it has not."""
+    engine.gate.clear()
+    begun = threading.Event()
+
+    def watched() -> Steps[int]:
+        begun.set()
+        return 1
+        yield
+
+    for spare_threads in (0, 1):
+        begun.clear()
+        engine.entered.clear()
+        scheduler = Scheduler(1, spare_threads=spare_threads)
+        first = Caller(scheduler, pipeline.chain(Record("food")))  # type: ignore[arg-type]
+        assert engine.entered.wait(10)
+        second = Caller(scheduler, watched())
+        assert begun.wait(10 if spare_threads else 0.2) == bool(spare_threads)
+        engine.gate.set()
+        assert len(first.answers()) == len(second.answers()) == 1
+        scheduler.close()
+        engine.gate.clear()
+
+
 def test_abandoned_job_ends_without_its_answers(pipeline: Pipeline, engine: GatedEngine) -> None:
     """Whoever leaves is not woken, and of its records at most one batch is finished."""
     engine.gate.clear()

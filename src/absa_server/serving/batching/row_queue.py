@@ -83,20 +83,44 @@ class RowQueue:
             heapq.heappop(self._by_due)
         return self._by_due[0][2] if self._by_due else None
 
-    def take(self, limit_tokens: int) -> list[Entry]:
-        """The next batch, at most `limit_tokens` large unless it is one row: the first entry and those like it."""
+    def take(self, limit_tokens: int, *, is_padding_free: bool = False) -> list[Entry]:
+        """The next batch, at most `limit_tokens` large unless it is one row: the first entry and those like it.
+
+        Where there is no padding, the first entry and those due next.
+        """
         anchor = self.first
         if anchor is None:
             return []
-        batch = [anchor]
-        if not anchor.is_alone:
-            group = similar_rows(self._lengths, self._place(anchor), limit_tokens=limit_tokens)
-            batch = self._entries[group.start : group.stop]
-            del self._lengths[group.start : group.stop], self._entries[group.start : group.stop]
+        if anchor.is_alone:
+            batch = [anchor]
+        elif is_padding_free:
+            batch = self._due_next(limit_tokens)
+        else:
+            batch = self._similar(anchor, limit_tokens)
         for entry in batch:
             entry.is_waiting = False
         self._size -= len(batch)
         self.tokens -= sum(len(entry.row) for entry in batch)
+        return batch
+
+    def _similar(self, anchor: Entry, limit_tokens: int) -> list[Entry]:
+        group = similar_rows(self._lengths, self._place(anchor), limit_tokens=limit_tokens)
+        batch = self._entries[group.start : group.stop]
+        del self._lengths[group.start : group.stop], self._entries[group.start : group.stop]
+        return batch
+
+    def _due_next(self, limit_tokens: int) -> list[Entry]:
+        batch: list[Entry] = []
+        tokens = 0
+        while (entry := self.first) is not None and not entry.is_alone:
+            tokens += len(entry.row)
+            if batch and tokens > limit_tokens:
+                break
+            heapq.heappop(self._by_due)
+            place = self._place(entry)
+            del self._lengths[place], self._entries[place]
+            entry.is_waiting = False
+            batch.append(entry)
         return batch
 
     def _place(self, entry: Entry) -> int:

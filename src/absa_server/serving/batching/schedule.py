@@ -53,7 +53,7 @@ class Batch:
     @property
     def padded_tokens(self) -> int:
         """Tokens of the batch, padding included."""
-        return max(len(entry.row) for entry in self.entries) * len(self.entries)
+        return self.runner.cost_tokens([len(entry.row) for entry in self.entries])
 
     @property
     def tokens(self) -> int:
@@ -166,8 +166,8 @@ class Schedule:
             return None
         tokens = sum(queue.tokens for _, queue in waiting)
         runner, queue = min(waiting, key=lambda one: one[1].first.due_s if one[1].first else 0.0)
-        share = math.ceil(tokens / idle_streams)
-        return Batch(runner, queue.take(min(share, runner.budget_tokens)))
+        limit = min(math.ceil(tokens / idle_streams), runner.budget_tokens)
+        return Batch(runner, queue.take(limit, is_padding_free=runner.is_padding_free))
 
     def _settle_step(self, chain: Chain, now_s: float) -> None:
         job = chain.job

@@ -1,4 +1,4 @@
-"""The threads that do what the schedule says, one for each stream of the engines.
+"""The threads that do what the schedule says: as many as the engines have streams, and spare ones.
 
 All state changes in locked, synchronous methods; tokenizing, inference, decoding and waking callers take no lock.
 """
@@ -29,12 +29,18 @@ class Scheduler:
         self,
         streams: int,
         *,
+        spare_threads: int = 0,
         metrics: BatchMetrics | None = None,
         prepare_thread: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`prepare_thread` runs once at the beginning of each thread."""
+        """`prepare_thread` runs once at the beginning of each thread.
+
+        Spare threads tokenize and decode while all streams infer. Or they hold a batch ready for the next stream of its
+        engine; where there are two engines, it may run as one pass more than there are streams.
+        """
         self._streams = streams
+        self._spare_threads = spare_threads
         self._metrics = metrics
         self._prepare_thread = prepare_thread
         self._clock = clock
@@ -91,7 +97,7 @@ class Scheduler:
             thread.join()
 
     def _start_threads(self) -> None:
-        while len(self._threads) < self._streams:
+        while len(self._threads) < self._streams + self._spare_threads:
             name = f"inference_{len(self._threads)}"
             self._threads.append(threading.Thread(target=self._run, name=name, daemon=True))
             self._threads[-1].start()
@@ -139,7 +145,8 @@ class Scheduler:
             return None if self._is_closed else self._take(is_step_due=True)
 
     def _take(self, *, is_step_due: bool) -> Work | None:
-        work = self._schedule.next(idle_streams=1 + self._idle, is_step_due=is_step_due)
+        idle_streams = min(self._streams, 1 + self._idle)
+        work = self._schedule.next(idle_streams=idle_streams, is_step_due=is_step_due)
         if self._idle and self._schedule.has_work:
             self._has_work.notify()
         return work
