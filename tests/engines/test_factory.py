@@ -132,7 +132,7 @@ def test_gpu_that_torch_cannot_use_leaves_the_model_on_the_cpu(
     """A driver too old for this torch, say: one warning, and the engine and the budget of a CPU."""
     choice = EngineChoice("auto", cache=EngineCache(CacheDisk(tmp_path)), has_gpu=True)
     engine = load_engine(_source(tiny_models), choice)
-    assert (engine.name.split()[0], engine.batch_tokens) == ("openvino", 512)
+    assert (engine.name.split()[0], engine.batch_tokens) == ("openvino", 384)
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert [message for message in warnings if message != "cache_in_memory"] == ["gpu_unusable"]
     engine.close()

@@ -13,7 +13,7 @@ from absa_server.types import IntArray
 _STEP = 8
 
 
-def bucket_length(length: int, longest: int | None) -> int:
+def bucket_length(length: int, longest: int | None = None) -> int:
     """`length` rounded up, by less than an eighth above 64 tokens: 8, 16, … 64, 72, … 128, 144, … 256, 288, …
 
     Never above `longest`, the most that the model takes; None: it takes any length.

@@ -33,6 +33,8 @@ BLOB = "network.blob"
 # Prepared kernels that are kept for shapes seen before. Higher: more memory, about 0.2 MB a shape; lower: shapes that
 # come again are prepared again; 0 is worst in both (docs/engines.md has the figures).
 _KEPT_SHAPES = 16
+# Tokens of the largest batch, which decides the memory (docs/engines.md); larger ones are hardly faster.
+_LINES_TOKENS, _PADDED_TOKENS = 384, 512
 _idle_engines = IdleEngines()
 
 
@@ -52,8 +54,6 @@ class StreamPlan:
 class OpenVinoEngine:
     """A compiled network. As many threads as there are streams infer side by side; more wait for a free stream."""
 
-    batch_tokens = 512  # the largest batch decides the memory (docs/engines.md), and larger ones are hardly faster
-
     def __init__(self, compiled: Any, info: NetworkInfo, *, name: str, streams: int, weights: Path) -> None:  # noqa: ANN401  openvino has no types
         self.name = name
         self.streams = streams
@@ -63,6 +63,7 @@ class OpenVinoEngine:
         self._is_fresh = True
         self._inputs = [port.any_name for port in compiled.inputs]
         self.is_padding_free = MARK in self._inputs
+        self.batch_tokens = _LINES_TOKENS if self.is_padding_free else _PADDED_TOKENS
         self._compiled = compiled
         # The request used last is the one whose buffers are warm.
         self._requests: queue.LifoQueue[Any] = queue.LifoQueue()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from absa_server.engines.buckets import bucket_length
 from absa_server.types import FloatArray, IntArray
 
 # The inputs of a network without padding, of n rows in R lines of W tokens: (R, W) three times, (R, 1, W, W) and (n,).
@@ -19,8 +20,8 @@ MARK = "position_ids"
 # Tokens of a line, where no row is longer. Higher: attention costs more, since it is computed between all of a line and
 # masked after; lower: a few more tokens of padding.
 LINE_TOKENS = 96
-# Widths of lines and numbers of first tokens are multiples of these, so that kernels for their shapes are found again.
-_WIDTH_STEP, _COUNT_STEP = 8, 4
+# The number of first tokens is a multiple of this, so that kernels for it are found again.
+_COUNT_STEP = 4
 # Far below what softmax tells from minus infinity, and finite, so that it survives being scaled.
 _UNSEEN = np.float32(-1e9)
 
@@ -75,7 +76,7 @@ def lay_out(lengths: Sequence[int]) -> tuple[list[int], int, int]:
         tokens, line = filled[0]
         places[row] = (line, tokens)
         heapq.heapreplace(filled, (tokens + lengths[row], line))
-    width = -(-max(tokens for tokens, _ in filled) // _WIDTH_STEP) * _WIDTH_STEP
+    width = bucket_length(max(tokens for tokens, _ in filled))
     return [line * width + tokens for line, tokens in places], lines, width
 
 
