@@ -22,6 +22,7 @@ from rich.table import Table
 from absa_server.benchmark.process_tree import cpu_s
 from absa_server.engines.cores import available_cores
 from absa_server.engines.factory import EngineChoice
+from absa_server.serving.cache_disk import CacheDisk
 from absa_server.serving.engine_cache import EngineCache
 from absa_server.serving.loading import EngineOptions, load_model
 from tests.integration.server_process import READY_S, ServerFailed, ServerProcess
@@ -107,7 +108,7 @@ def _is_ready(port: int) -> bool:
 
 def reload(models: Path, cache: Path, *, times: int) -> list[Taken]:
     """Loads of a model that this process has loaded and freed before, as the server loads it."""
-    choice = EngineChoice(streams=available_cores(), threads=1, cache=EngineCache(cache))
+    choice = EngineChoice(streams=available_cores(), threads=1, cache=EngineCache(CacheDisk(cache)))
     options = EngineOptions(choice)
     load_model(models, options).close()
     return [_timed(lambda: load_model(models, options).close) for _ in range(times)]

@@ -17,6 +17,7 @@ from absa_server.packaging.recipes import BY_NAME, RECIPES
 from absa_server.packaging.reviews import read_reviews
 from absa_server.packaging.staging import Inputs
 from absa_server.packaging.trials import aspect_trial, sentiment_trial
+from absa_server.serving.cache_disk import CacheDisk
 from absa_server.serving.engine_cache import EngineCache
 from absa_server.serving.loading import EngineOptions, load_model
 from absa_server.types import Record
@@ -84,7 +85,7 @@ def test_allowed_drop_is_allowed(drop: float, is_refused: bool) -> None:
 def test_unlabelled_reviews_are_measured_by_agreement(tiny_models: Path, tmp_path: Path, cache_dir: Path) -> None:
     """Stage two is asked about the aspects that stage one finds; what changed counts as lost."""
     reviews = read_reviews(write_reviews(tmp_path / "reviews.jsonl", is_labelled=False))
-    choice = EngineChoice("openvino", precision="f32", cache=EngineCache(cache_dir))
+    choice = EngineChoice("openvino", precision="f32", cache=EngineCache(CacheDisk(cache_dir)))
     model = load_model(tiny_models, EngineOptions(choice))
     trials = aspect_trial(model.pipeline, reviews), sentiment_trial(model.pipeline, reviews)
     answers = [trial.answers(model.pipeline) for trial in trials]
