@@ -5,6 +5,7 @@ import gzip
 import io
 import tarfile
 import tempfile
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -202,3 +203,27 @@ def test_sparse_file_is_refused(tmp_path):
     """GNU tar -S: a file of any size from a few bytes."""
     with pytest.raises(ArtifactInvalid):
         unpacked(member("holes", tarfile.GNUTYPE_SPARSE, size=0).tobuf(tarfile.GNU_FORMAT) + bytes(1024), tmp_path)
+
+
+def test_extension_header_of_any_length_is_inflated_in_pieces(tmp_path):
+    """However well it was compressed: nobody is asked for more than a MB of it at a time."""
+    header = member("x", tarfile.GNUTYPE_LONGNAME, size=1 << 33).tobuf(tarfile.GNU_FORMAT)
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = packer.compress(header) + b"".join(packer.compress(bytes(1 << 20)) for _ in range(64)) + packer.flush()
+    assert len(bomb) < 1 << 17  # one input's worth
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveUnsafe, match="belong to none of its files"):
+            unpacked(bomb, tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_member_that_ends_early_is_told(tmp_path):
+    """A plain tar has no checksum: its own lengths tell that something is missing."""
+    data = tar_bytes({"weights": bytes(range(256)) * 4096})
+    for cut in (512, 513, 1024, len(data) // 2):
+        (tmp_path / str(cut)).mkdir()
+        with pytest.raises(ArchiveBroken, match=r"unexpected end of data|holds no files"):
+            unpacked(data[:cut], tmp_path / str(cut))
