@@ -93,7 +93,8 @@ def drill(base: Base, work: Path, times: Times) -> Outcome:
         "ABSA_MODEL_STORE": str(store),
         "ABSA_DEFAULT_MODEL": HOT,
         "ABSA_MODEL_TTL_S": "3600",
-        "ABSA_MEMORY_BUDGET_MB": str(math.ceil(budget / MB)),
+        # nine tenths of a budget are room for models
+        "ABSA_MEMORY_BUDGET_MB": str(math.ceil(budget / 0.9 / MB)),
         "ABSA_CACHE_DIR": str(work / "cache"),
     }
     with ServerProcess(variables, log=work / "cold.log") as server:

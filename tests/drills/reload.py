@@ -86,7 +86,8 @@ def answers(base: Base, work: Path, *, models: int) -> Answers:
         variables = {
             "ABSA_MODEL_STORE": f"s3://{name}",
             "ABSA_MODEL_TTL_S": "3600",
-            "ABSA_MEMORY_BUDGET_MB": str(math.ceil(most / MB)),
+            # nine tenths of a budget are room for models
+            "ABSA_MEMORY_BUDGET_MB": str(math.ceil(most / 0.9 / MB)),
             "ABSA_CACHE_DIR": str(work / "cache"),
             "AWS_EC2_METADATA_DISABLED": "true",
         }

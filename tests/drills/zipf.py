@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from absa_server.benchmark.process_tree import resident_bytes
+from absa_server.serving.model_memory import room_for_models
 from model_loader import Footprint
 from tests.drills import store_answers
 from tests.drills.many_models import Base, make_bases, write_store
@@ -76,8 +77,8 @@ class Outcome:
     """One run. `resident` is beyond the start's. Ratios are of uses in the cache's own order: a request for what is not
     loaded uses it when its load begins, and whoever waits for that load with it hits.
 
-    `lru` is what a byte-weighted LRU makes of the same keys in the same order, `lru_of_sizes` one that needs no more
-    room for a load than what stays of it.
+    `lru` is what a byte-weighted LRU with the room for models makes of the same keys in the same order, `lru_of_sizes`
+    one that needs no more room for a load than what stays of it.
     """
 
     callers: int
@@ -183,8 +184,8 @@ def run(plan: Plan, store: Store, work: Path, *, callers: int) -> Outcome:
         peak_resident_bytes=max(size for _, size in notes.sizes) - before,
         mb_per_1000_requests=trend([at / 1000 for at, _ in half], [size / MB for _, size in half]),
         ratio=sum(found != "nothing" for _, found in asked) / len(asked),
-        lru=simulate(keys, store.footprints, budget_mb * MB),
-        lru_of_sizes=simulate(keys, sizes, budget_mb * MB),
+        lru=simulate(keys, store.footprints, room_for_models(budget_mb * MB)),
+        lru_of_sizes=simulate(keys, sizes, room_for_models(budget_mb * MB)),
         evictions=int(metrics["absa_models_evictions_total"]),
         fetches=int(metrics["absa_store_fetches_total"]),
         seconds=seconds,

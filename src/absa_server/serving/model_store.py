@@ -133,7 +133,7 @@ class ModelStore:
         budget = self.loader.memory.budget_bytes
         if size_bytes > budget:
             raise ResourcesExhausted(
-                f"{first.name} and {second.name} take {size_bytes} bytes together, the whole budget is {budget}; raise "
+                f"{first.name} and {second.name} take {size_bytes} bytes together, there is room for {budget}; raise "
                 "ABSA_MEMORY_BUDGET_MB"
             )
 
