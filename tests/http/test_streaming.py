@@ -12,7 +12,7 @@ from absa_server.http.invocations import InvocationOptions, Invocations
 from absa_server.http.limits import Limits
 from absa_server.serving.model_slot import ModelSlot
 from absa_server.serving.served_model import ServedModel
-from absa_server.serving.service import Service, ServiceLimits
+from absa_server.serving.service import SPARE_THREADS, Service, ServiceLimits
 from absa_server.telemetry.prometheus import Metrics
 
 # Answered without the engine, and with it.
@@ -195,7 +195,7 @@ def test_deadline_ends_a_stream(run, engine, records):
 
 @pytest.mark.parametrize("records", [(EASY, *[HARD] * 9), [HARD] * 9], ids=["after a line", "before any line"])
 def test_client_that_leaves_stops_its_work(run, engine, records):
-    """Only the batch under way is finished; the place is free."""
+    """Only the batches under way are finished; the place is free."""
     engine.gate.clear()
 
     async def play(client, answering, service):
@@ -207,7 +207,7 @@ def test_client_that_leaves_stops_its_work(run, engine, records):
 
     different = [record | {"text": record["text"] + " a" * n} for n, record in enumerate(records)]
     client, answering = run(lambda: Client(texts(*different)), play)
-    assert engine.passes == 1
+    assert 1 <= engine.passes <= 1 + SPARE_THREADS
     if client.status is None:
         with pytest.raises(ClientLeft):
             answering.result()
