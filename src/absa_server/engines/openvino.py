@@ -186,11 +186,10 @@ def load_network(
     _check_head(compiled, folder, labels)
     forget_pages(folder / WEIGHTS)
     name = f"openvino {precision}"
-    logger.info(
-        "engine_loaded",
-        extra={"folder": folder.name, "engine": name, "streams": plan.streams, "threads": plan.threads},
-    )
-    return OpenVinoEngine(compiled, info, name=name, streams=plan.streams, weights=folder / WEIGHTS)
+    engine = OpenVinoEngine(compiled, info, name=name, streams=plan.streams, weights=folder / WEIGHTS)
+    told = {"streams": plan.streams, "threads": plan.threads, "padding_free": engine.is_padding_free}
+    logger.info("engine_loaded", extra={"folder": folder.name, "engine": name, **told})
+    return engine
 
 
 def _check_head(compiled: Any, folder: Path, labels: int | None) -> None:  # noqa: ANN401

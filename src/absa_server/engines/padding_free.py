@@ -1,7 +1,7 @@
 """Rows laid end to end in a few long ones, as networks without padding take them. Pure numpy; knows no engine.
 
-A mask keeps each row to itself, and its positions begin anew; transformers calls this packing. Less than a tenth is spent
-on padding, and shapes are few. See docs/engines.md.
+A mask keeps each row to itself, and its positions begin anew; transformers calls this packing. Less than a tenth is
+spent on padding, and shapes are few. See docs/engines.md.
 """
 
 import heapq
