@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,8 +121,9 @@ class S3Source:
             width=self._options.parallel,
             deadline=deadline,
             doing=f"fetching {version.uri}",
-        ) as blocks:
-            files = unpack(verifier.watch(blocks), into, uri=version.uri, limits=limits)
+        ) as received:
+            blocks = verifier.watch(chain.from_iterable(received))
+            files = unpack(blocks, into, uri=version.uri, limits=limits)
         verifier.check(version.uri)
         return files
 
@@ -138,11 +139,12 @@ class S3Source:
             width=self._options.parallel,
             deadline=deadline,
             doing=f"fetching {version.uri}",
-        ) as blocks:
+        ) as received:
             for file in pinned:
                 verifier = Verifier(file.checksum)
-                count = len(self._parts(file, ""))
-                files[file.path] = write_file(into / file.path, verifier.watch(islice(blocks, count)))
+                own = islice(received, len(self._parts(file, "")))
+                blocks = verifier.watch(chain.from_iterable(own))
+                files[file.path] = write_file(into / file.path, blocks)
                 verifier.check(f"{version.uri}{file.path}")
         # Files that were added or removed meanwhile are no part of any version.
         if self._resolve(ModelRef(version.name), attempts, deadline).token != version.token:
@@ -172,7 +174,7 @@ class S3Source:
             _Part(file, key, begin, min(begin + size, file.size_bytes)) for begin in range(0, file.size_bytes, size)
         ]
 
-    def _read(self, part: _Part, attempts: Attempts) -> bytes:
+    def _read(self, part: _Part, attempts: Attempts) -> list[bytes]:
         return self._bucket.read(part.key, part.file, part.begin, part.end, attempts)
 
 

@@ -76,7 +76,7 @@ def drill(kills: int, work: Path, bases: Sequence[Base], *, slow_s: float = SLOW
     """As many deaths, each with a model that nobody has asked for before."""
     folders = work / "models"
     footprints = write_store(folders, kills + 1, bases)
-    variables = {"ABSA_MEMORY_BUDGET_MB": "512", "ABSA_MODEL_TTL_S": "3600"}
+    variables = {**store_answers.SERVED_AS, "ABSA_MEMORY_BUDGET_MB": "512", "ABSA_MODEL_TTL_S": "3600"}
     answers = store_answers.fresh_answers(variables | {"ABSA_MODEL_STORE": str(folders)}, footprints, work)
     upstream = urlsplit(os.environ["AWS_ENDPOINT_URL_S3"])
     with (

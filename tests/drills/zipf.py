@@ -36,8 +36,6 @@ MOST_RESIDENT = 1.15
 MOST_POINTS = 0.01
 SAMPLE_S = 0.2
 MB = 1 << 20
-# What equal answers are defined for, and what the footprints are of; where the CPU has bf16, auto takes that.
-SERVED_AS = {"ABSA_PRECISION": "f32"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,11 @@ def prepare(plan: Plan, work: Path, bases: Sequence[Base]) -> Store:
     root = work / "store"
     footprints = write_store(root, plan.models, bases)
     most = max(one.peak_bytes for one in footprints.values())
-    variables = {**SERVED_AS, "ABSA_MODEL_STORE": str(root), "ABSA_MEMORY_BUDGET_MB": str(math.ceil(2 * most / MB))}
+    variables = {
+        **store_answers.SERVED_AS,
+        "ABSA_MODEL_STORE": str(root),
+        "ABSA_MEMORY_BUDGET_MB": str(math.ceil(2 * most / MB)),
+    }
     answers = store_answers.fresh_answers(variables, footprints, work)
     shutil.rmtree(work / "fresh-cache")
     return Store(root, footprints, answers)
@@ -152,7 +154,7 @@ def run(plan: Plan, store: Store, work: Path, *, callers: int) -> Outcome:
     """One server under the plan's requests, from `callers` at a time."""
     budget_mb = math.ceil(plan.in_memory * store.mean_resident_bytes / MB)
     variables = {
-        **SERVED_AS,
+        **store_answers.SERVED_AS,
         "ABSA_MODEL_STORE": str(store.root),
         "ABSA_MODEL_TTL_S": "3600",
         "ABSA_MEMORY_BUDGET_MB": str(budget_mb),
