@@ -10,7 +10,8 @@ from isal import isal_zlib
 
 from model_loader.errors import ArchiveBroken
 
-_INPUT_BYTES = 1 << 18
+# Large, since each piece is written and hashed by itself, and a thread waits for the interpreter every time.
+_INPUT_BYTES = 1 << 20
 _GZIP = 16 + isal_zlib.MAX_WBITS
 
 

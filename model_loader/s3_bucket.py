@@ -47,9 +47,9 @@ class S3Bucket:
         return attempts.call(request, doing=f"looking at {self.uri(key)}")
 
     def read(self, key: str, file: StoredFile, begin: int, end: int, attempts: Attempts) -> list[bytes]:
-        """Bytes `begin` to `end`, exclusive, of the pinned content in blocks. Raises `ArtifactReplaced` when that is gone.
+        """Bytes `begin` to `end`, exclusive, of the pinned content in blocks; joining them costs twice their receipt.
 
-        Joining the blocks would cost twice as much as receiving them.
+        Raises `ArtifactReplaced` when the content is gone.
         """
 
         def request() -> list[bytes]:
