@@ -19,7 +19,6 @@ from model_loader.memory_entry import Footprint
 
 MANIFEST_NAME = "manifest.json"
 FORMAT_VERSION = 1
-_BLOCK_BYTES = 1 << 20
 # Files read and hashed at a time: a load waits for all of them, and an artifact of two models has two large ones.
 _HASHING_THREADS = 4
 
@@ -33,12 +32,9 @@ class FileEntry:
 
 
 def sha256_of(file: Path) -> str:
-    """Hex digest of a file's bytes, read in blocks."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+    """Hex digest of a file's bytes, read piece by piece into one buffer."""
+    with file.open("rb", buffering=0) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def content_hash(folder: Path) -> str:
