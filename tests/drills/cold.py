@@ -27,7 +27,7 @@ from absa_server.benchmark.process_tree import Usage
 from absa_server.benchmark.session import Plan, Session
 from absa_server.benchmark.texts import Target, build_requests, parse_target
 from tests.drills import store_answers
-from tests.drills.many_models import Base, pack_base, write_variant
+from tests.drills.many_models import Base, budget_mb, pack_base, write_variant
 from tests.integration.server_process import ServerProcess
 
 HOT = "hot"
@@ -88,13 +88,12 @@ def drill(base: Base, work: Path, times: Times) -> Outcome:
     store = work / "store"
     for number, name in enumerate((HOT, *_cold_names())):
         write_variant(base, store / name, seed=number)
-    budget = base.footprint.resident_bytes + max(base.footprint.peak_bytes, int(1.5 * base.footprint.resident_bytes))
+    room = base.footprint.resident_bytes + max(base.footprint.peak_bytes, int(1.5 * base.footprint.resident_bytes))
     variables = {
         "ABSA_MODEL_STORE": str(store),
         "ABSA_DEFAULT_MODEL": HOT,
         "ABSA_MODEL_TTL_S": "3600",
-        # nine tenths of a budget are room for models
-        "ABSA_MEMORY_BUDGET_MB": str(math.ceil(budget / 0.9 / MB)),
+        "ABSA_MEMORY_BUDGET_MB": str(budget_mb(room)),
         "ABSA_CACHE_DIR": str(work / "cache"),
     }
     with ServerProcess(variables, log=work / "cold.log") as server:

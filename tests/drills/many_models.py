@@ -9,6 +9,7 @@ import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from absa_server.engines.network import GRAPH, WEIGHTS, read_info, write_info
 from absa_server.packaging.package import PackOptions, package
 from absa_server.packaging.staging import Inputs
 from absa_server.serving.footprints import predicted_footprint
+from absa_server.serving.model_memory import room_for_models
 from absa_server.serving.self_test import FILE_NAME as SELF_TEST
 from model_loader import Footprint
 from model_loader.manifest import read_measured, write_manifest
@@ -90,6 +92,11 @@ def _matrices(graph: Path) -> Iterator[tuple[int, int]]:
         fields = dict(_FIELD.findall(found[0]))
         if fields.get("element_type") == "f32" and int(fields.get("size", 0)) >= _LEAST_BYTES:
             yield int(fields["offset"]), int(fields["size"])
+
+
+def budget_mb(room_bytes: int) -> int:
+    """The least ABSA_MEMORY_BUDGET_MB that leaves so much room for models."""
+    return next(mb for mb in count(room_bytes >> 20) if room_for_models(mb << 20) >= room_bytes)
 
 
 def make_bases(work: Path, hidden_sizes: Sequence[int]) -> list[Base]:

@@ -3,7 +3,6 @@
 Prints medians; ends with 1 below the bars. Run by `make drill-reload`; needs a real S3 server.
 """
 
-import math
 import os
 import random
 import statistics
@@ -27,7 +26,7 @@ from model_loader.s3_client import make_client
 from model_loader.s3_source import S3Source
 from tests.drills import store_answers
 from tests.drills.fault_stand import bucket
-from tests.drills.many_models import Base, pack_base, write_variant
+from tests.drills.many_models import Base, budget_mb, pack_base, write_variant
 from tests.integration.server_process import ServerProcess
 
 if TYPE_CHECKING:
@@ -86,8 +85,7 @@ def answers(base: Base, work: Path, *, models: int) -> Answers:
         variables = {
             "ABSA_MODEL_STORE": f"s3://{name}",
             "ABSA_MODEL_TTL_S": "3600",
-            # nine tenths of a budget are room for models
-            "ABSA_MEMORY_BUDGET_MB": str(math.ceil(most / 0.9 / MB)),
+            "ABSA_MEMORY_BUDGET_MB": str(budget_mb(most)),
             "ABSA_CACHE_DIR": str(work / "cache"),
             "AWS_EC2_METADATA_DISABLED": "true",
         }

@@ -40,7 +40,7 @@ from absa_server.serving.loading import EngineOptions, LoadedModel, load_model
 _MODULE = "absa_server.packaging.quantize"
 _TIMEOUT_S = 3600.0
 _REVISION = 2  # of what a search makes of the same input; what was kept of an earlier one is not used
-# Padded tokens of a batch, as the server's default.
+# Tokens of a batch while networks are compared; more than the server's default, which changes no answer.
 _BATCH_TOKENS = 1024
 # Aspects a text, far above what texts have.
 _MAX_ASPECTS = 10_000

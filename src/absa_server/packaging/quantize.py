@@ -54,10 +54,9 @@ def _batches(rows: Path, names: list[str]) -> Iterator[dict[str, Any]]:
     for begin, end in zip(ends - lengths, ends, strict=True):
         row_ids, row_types = ids[None, begin:end], types[None, begin:end]
         mask = np.ones_like(row_ids)
-        row: dict[str, Any] = {"input_ids": row_ids, "attention_mask": mask, "token_type_ids": row_types}
-        if MARK in names:
-            row = dict(pack(row_ids, mask, row_types).inputs)
-        yield {name: row[name] for name in names}
+        padded = {"input_ids": row_ids, "attention_mask": mask, "token_type_ids": row_types}
+        inputs = pack(row_ids, mask, row_types).inputs if MARK in names else padded
+        yield {name: inputs[name] for name in names}
 
 
 def _kept(model: Any, recipe: Recipe) -> list[str]:  # noqa: ANN401  openvino has no types
