@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from model_loader.errors import ArtifactCorrupt
+from model_loader.file_hashes import FileHashes, sha256_of
 from model_loader.memory_entry import Footprint
 
 MANIFEST_NAME = "manifest.json"
 FORMAT_VERSION = 1
 # Files read and hashed at a time: a load waits for all of them, and an artifact of two models has two large ones.
 _HASHING_THREADS = 4
+# Models leave memory and come back, and their files in the disk cache are the same.
+_known_hashes = FileHashes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +32,6 @@ class FileEntry:
 
     size_bytes: int
     sha256: str
-
-
-def sha256_of(file: Path) -> str:
-    """Hex digest of a file's bytes, read piece by piece into one buffer."""
-    with file.open("rb", buffering=0) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def content_hash(folder: Path) -> str:
@@ -119,7 +116,10 @@ def _readable() -> Iterator[None]:
 
 
 def verify_files(root: Path, entries: dict[str, FileEntry]) -> None:
-    """Raises `ArtifactCorrupt` naming the first file that is missing or not the one that was packed."""
+    """Raises `ArtifactCorrupt` naming the first file that is missing or not the one that was packed.
+
+    Files are read unless this process has done so since they were last written.
+    """
     for name, entry in entries.items():
         if name.startswith("/") or ".." in name.split("/"):
             raise ArtifactCorrupt(
@@ -137,7 +137,7 @@ def verify_files(root: Path, entries: dict[str, FileEntry]) -> None:
             )
     with ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="model-loader-hash") as pool:
         for (name, entry), found in zip(
-            entries.items(), pool.map(lambda one: sha256_of(root / one), entries), strict=True
+            entries.items(), pool.map(lambda one: _known_hashes.sha256_of(root / one), entries), strict=True
         ):
             if found != entry.sha256:
                 raise ArtifactCorrupt(f"{name} does not match its sha256 in {MANIFEST_NAME}; copy the artifact again")

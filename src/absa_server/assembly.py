@@ -20,6 +20,7 @@ from absa_server.http.limits import Limits
 from absa_server.http.user_model import PipelineModel
 from absa_server.serving.answer_cache import AnswerCache
 from absa_server.serving.cache_disk import CacheDisk
+from absa_server.serving.courtesy import Courtesy
 from absa_server.serving.engine_cache import EngineCache
 from absa_server.serving.footprints import predicted_footprint
 from absa_server.serving.loading import EngineOptions, LoadedModel, LoadEngine, load_model
@@ -27,7 +28,7 @@ from absa_server.serving.model_memory import create_model_memory
 from absa_server.serving.model_names import ModelNames, names_file_of_this_server
 from absa_server.serving.model_slot import ModelSlot
 from absa_server.serving.model_store import ModelStore
-from absa_server.serving.priorities import yield_to_inference
+from absa_server.serving.priorities import yield_to_event_loop
 from absa_server.serving.registry import Registry
 from absa_server.serving.results.bucket import ResultsBucket
 from absa_server.serving.server_metrics import (
@@ -112,6 +113,7 @@ def assemble(settings: Settings, load_engine: LoadEngine) -> Parts:
         return PipelineModel(pipeline, _limits(settings), service.predict_in_thread)
 
     load_with_code = partial(load, as_callable=as_callable if settings.user_code else None)
+    courtesy = Courtesy(lambda: service.is_busy)
     has_one_model = not settings.multi_model and settings.model_store is None
     slot = ModelSlot(partial(load_with_code, settings.model_dir) if has_one_model else None)
     service = Service(
@@ -119,9 +121,15 @@ def assemble(settings: Settings, load_engine: LoadEngine) -> Parts:
     )
     bucket = _create_results_bucket(settings)
     kept = KeptResults(bucket.writer, with_text=settings.results_input == "text") if bucket else None
-    store = _create_store(settings, settings.model_store, load, disk) if settings.model_store is not None else None
+    store = (
+        _create_store(settings, settings.model_store, partial(load, before_step=courtesy), disk)
+        if settings.model_store is not None
+        else None
+    )
     invocations = Invocations(service, metrics, _invocation_options(settings), kept=kept, store=store)
-    registry = _create_registry(settings, load_with_code) if settings.multi_model else None
+    registry = (
+        _create_registry(settings, partial(load_with_code, before_step=courtesy)) if settings.multi_model else None
+    )
     emf = _create_emf_reporter(settings, metrics)
     prepare = None if has_one_model else partial(prepare_engine, _engine_options(settings, disk, load_engine).choice)
     parts = Parts(metrics, slot, service, invocations, registry, store, bucket, emf, prepare)
@@ -155,7 +163,7 @@ def _create_store(settings: Settings, uri: str, load: Load, disk: CacheDisk) -> 
         create_model_memory(settings.memory_budget_mb, settings.load_threads),
         load=partial(load, is_hashed=False),
         footprint_of=_footprint_of(settings),
-        executor=ThreadPoolExecutor(_STORE_THREADS, thread_name_prefix="store", initializer=yield_to_inference),
+        executor=ThreadPoolExecutor(_STORE_THREADS, thread_name_prefix="store", initializer=yield_to_event_loop),
         options=LoaderOptions(ttl_s=settings.model_ttl_s),
     )
     return ModelStore(loader, default=settings.default_model)

@@ -1,6 +1,9 @@
 """The tokenizer as the domain sees it: templates of special tokens, spans in the original string, text kept text."""
 
+import gc
+import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import numpy as np
 import pytest
 from tokenizers import AddedToken, Tokenizer
 
-from absa_server.absa.tokenization import TextTokenizer, Tokens
+from absa_server.absa.tokenization import TextTokenizer, Tokens, shared_tokenizer
 from absa_server.errors import InvalidModel
 from tests.absa.families import FAMILIES
 from tests.absa.gold import GOLD
@@ -161,3 +164,28 @@ def test_published_tokenizer_sees_every_word_of_the_gold_texts() -> None:
         [tokens] = tokenizer.encode([gold.text])
         assert not {0, 101, 102, 103} & set(tokens.ids.tolist())
         assert all(first < last for first, last in (tokens.covering(*span) for span in gold.spans))
+
+
+def test_equal_files_are_one_tokenizer(tokenizer_json: Callable[[str], str]) -> None:
+    """Models tuned from one base share its words, also when their loads meet; others have their own."""
+    bert = tokenizer_json("bert")
+    with ThreadPoolExecutor(8) as pool:
+        first, *others = pool.map(shared_tokenizer, [bert] * 8)
+    assert all(one is first for one in others)
+    assert shared_tokenizer(tokenizer_json("roberta")) is not first
+
+
+def test_tokenizer_goes_with_the_last_model_that_has_it(tokenizer_json: Callable[[str], str]) -> None:
+    """What no model uses takes no memory."""
+    found = shared_tokenizer(tokenizer_json("bert"))
+    gone = weakref.ref(found)
+    del found
+    gc.collect()
+    assert gone() is None
+
+
+def test_broken_file_is_told_each_time() -> None:
+    """A failure is not shared."""
+    for _ in range(2):
+        with pytest.raises(InvalidModel, match=r"tokenizer\.json cannot be used"):
+            shared_tokenizer("{}")

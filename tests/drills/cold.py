@@ -6,6 +6,7 @@ figures; ends with 1 below the bar. Run by `make drill-cold`.
 
 import itertools
 import math
+import random
 import statistics
 import sys
 import tempfile
@@ -35,12 +36,25 @@ SHARE_OF_KNEE = 0.3
 MOST, AIM = 2.0, 1.5
 COLD = 4
 MB = 1 << 20
-TEXTS = (
-    "The food was great, but the service was slow.",
-    "I love the keyboard and the battery life, the screen is a bit dim though.",
-    "We sat by the window and had the soup of the day and two desserts; the waiter forgot our drinks.",
-    "Never again.",
+# All different, as reviews are: rows that wait for a model at one time and are equal are computed once, and with four
+# texts in turn the knee was three times what it is.
+_SENTENCES = (
+    "The {dish} was great, but the {other} was {bad}.",
+    "I love the {dish} and the {other}, the waiter is a bit {bad} though.",
+    "We sat by the window and had the {dish} of the day and two desserts; they forgot our {other}, which was {bad}.",
+    "Never {bad} again.",
 )
+_DISHES = ("soup", "pizza", "fish", "pasta", "steak", "salad")
+_OTHERS = ("service", "bread", "music", "wine", "dessert")
+_BAD = ("slow", "bland", "dull", "cold", "late", "poor")
+
+
+def make_texts() -> list[str]:
+    """Some hundred different reviews of several lengths, shuffled but always alike."""
+    fields = itertools.product(_SENTENCES, _DISHES, _OTHERS, _BAD)
+    texts = sorted({sentence.format(dish=dish, other=other, bad=bad) for sentence, dish, other, bad in fields})
+    random.Random(1).shuffle(texts)
+    return texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +124,7 @@ def _cold_names() -> list[str]:
 
 def _measure(server: ServerProcess, times: Times) -> Outcome:
     target = parse_target(server.url)
-    with Generator(build_requests(target, TEXTS, texts_per_request=1)) as generator:
+    with Generator(build_requests(target, make_texts(), texts_per_request=1)) as generator:
         knee_rps = _knee(target, generator, times)
         quiet: list[Cell] = []
         loud: list[Cell] = []

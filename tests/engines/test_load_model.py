@@ -2,15 +2,17 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from absa_server.engines.factory import EngineChoice
+from absa_server.engines.factory import EngineChoice, NetworkSource, load_engine
 from absa_server.errors import InvalidModel
 from absa_server.serving.loading import EngineOptions, load_model
-from absa_server.types import Analysis, GivenAspect, Record
+from absa_server.types import Analysis, Engine, GivenAspect, Record
 from model_loader.manifest import write_manifest
 
 OPTIONS = EngineOptions(EngineChoice("torch", threads=1))
@@ -45,6 +47,44 @@ def test_chain_loads_and_answers(artifact: Path) -> None:
     assert isinstance(analysis, Analysis)
     assert [(aspect.term, aspect.polarity) for aspect in analysis.aspects] == [("food", "positive")]
     model.close()
+
+
+def test_load_beside_traffic_takes_steps(artifact: Path) -> None:
+    """Files, each model, a sentence for one stage and for both, and each model's end; nothing side by side."""
+    threads: list[int] = []
+    model = load_model(artifact, OPTIONS, before_step=lambda: threads.append(threading.get_ident()))
+    assert threads == [threading.get_ident()] * 5
+    [analysis] = model.pipeline.analyze([Record(TEXT)])
+    assert isinstance(analysis, Analysis)
+    model.close()
+    assert len(threads) == 7
+
+
+def test_load_that_is_ended_between_steps_frees_what_it_has(artifact: Path) -> None:
+    """Whatever happens while it waits for its turn, its engines are closed."""
+    closed: list[str] = []
+    steps = 0
+
+    def load(source: NetworkSource, choice: EngineChoice) -> Engine:
+        engine = load_engine(source, choice)
+        end = engine.close
+
+        def close() -> None:
+            closed.append(source.folder.name)
+            end()
+
+        engine.close = close
+        return engine
+
+    def before_step() -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 4:  # both are loaded
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        load_model(artifact, replace(OPTIONS, load=load), before_step=before_step)
+    assert sorted(closed) == ["aspect", "sentiment"]
 
 
 def test_either_model_loads_alone(artifact: Path) -> None:

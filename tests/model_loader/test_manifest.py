@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_loader import ArtifactCorrupt
-from model_loader.manifest import MANIFEST_NAME, FileEntry, read_manifest, sha256_of, verify_files, write_manifest
+from model_loader.file_hashes import sha256_of
+from model_loader.manifest import MANIFEST_NAME, FileEntry, read_manifest, verify_files, write_manifest
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from absa_server.serving.model_slot import ModelSlot
-from absa_server.serving.priorities import INFERENCE_NICE, LOAD_NICE, yield_to_event_loop, yield_to_inference
+from absa_server.serving.priorities import INFERENCE_NICE, yield_to_event_loop
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a priority belongs to a process here")
 
@@ -32,18 +32,21 @@ def _niceness_after(*steps: object) -> tuple[int, int]:
     return seen[0] - own, seen[1] - own
 
 
-def test_loading_gives_way_to_inference_and_that_to_the_event_loop() -> None:
+def test_what_computes_gives_way_to_the_event_loop() -> None:
     """A thread's own priority alone changes, and those that it starts inherit it."""
     assert _niceness_after() == (0, 0)
     assert _niceness_after(yield_to_event_loop) == (INFERENCE_NICE, INFERENCE_NICE)
-    assert _niceness_after(yield_to_inference) == (LOAD_NICE, LOAD_NICE)
-    assert LOAD_NICE > INFERENCE_NICE > 0
+    assert INFERENCE_NICE > 0
 
 
-def test_priority_has_a_lowest() -> None:
-    """Beyond it the kernel would refuse."""
-    lowest = 19 - os.getpriority(os.PRIO_PROCESS, 0)
-    assert _niceness_after(yield_to_inference, yield_to_inference, yield_to_inference) == (lowest, lowest)
+def test_priority_is_lowered_once() -> None:
+    """Threads start others: a load that a download's thread began has the priority of any other load."""
+    assert _niceness_after(yield_to_event_loop, yield_to_event_loop) == (INFERENCE_NICE, INFERENCE_NICE)
+    seen: list[tuple[int, int]] = []
+    thread = threading.Thread(target=lambda: (yield_to_event_loop(), seen.append(_niceness_after(yield_to_event_loop))))
+    thread.start()
+    thread.join()
+    assert seen == [(0, 0)]  # above the thread that started it
 
 
 def test_model_is_loaded_with_the_priority_of_inference() -> None:

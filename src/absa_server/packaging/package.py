@@ -30,7 +30,8 @@ from absa_server.serving.loading import EngineOptions, load_model
 from absa_server.serving.self_test import Answer, ask, steady, write_self_test
 from model_loader import ArtifactError, Footprint, Limits, open_folder
 from model_loader.archive import unpack
-from model_loader.manifest import MANIFEST_NAME, check_fetched, sha256_of, write_manifest
+from model_loader.file_hashes import sha256_of
+from model_loader.manifest import MANIFEST_NAME, check_fetched, write_manifest
 from model_loader.packing import write_archive
 
 _BLOCK_BYTES = 1 << 20

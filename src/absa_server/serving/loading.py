@@ -17,7 +17,7 @@ from absa_server.absa.classifier import Classifier
 from absa_server.absa.extractor import Extractor
 from absa_server.absa.pipeline import Pipeline
 from absa_server.absa.stages import AspectStage, JointStage, SentimentStage
-from absa_server.absa.tokenization import TextTokenizer
+from absa_server.absa.tokenization import TextTokenizer, shared_tokenizer
 from absa_server.engines.factory import EngineChoice, NetworkSource, load_engine, load_tokenizer
 from absa_server.errors import InvalidModel
 from absa_server.serving.footprints import measured_resident_bytes
@@ -54,6 +54,8 @@ class EngineOptions:
     load: LoadEngine = load_engine
 
 
+# Called before each step of a load that has traffic beside it (courtesy.py).
+BeforeStep = Callable[[], None]
 # What the artifact's own code is given as its model: a callable made of the pipeline.
 AsCallable = Callable[[Pipeline], Callable[..., object]]
 
@@ -77,14 +79,22 @@ class LoadedModel:
 
 
 def load_model(
-    root: Path, options: EngineOptions, *, as_callable: AsCallable | None = None, is_hashed: bool = True
+    root: Path,
+    options: EngineOptions,
+    *,
+    as_callable: AsCallable | None = None,
+    is_hashed: bool = True,
+    before_step: BeforeStep | None = None,
 ) -> LoadedModel:
     """The artifact at `root`, loaded and tried on one sentence. Raises `InvalidModel` telling its owner what to fix.
 
     `as_callable` switches the artifact's own code on: the code is run, and sees of the pipeline what it returns.
-    Without `is_hashed` its files are not read a second time for a version.
+    Without `is_hashed` its files are not read a second time for a version. With `before_step` nothing is done side by
+    side, and closing has steps too.
     """
     started = time.monotonic()
+    wait = before_step or _at_once
+    wait()
     try:
         folder = open_folder(root, own_folders=(*ROLE_FOLDERS, CODE_FOLDER))
     except ArtifactError as error:
@@ -94,8 +104,10 @@ def load_model(
     engines: list[Engine] = []
     code = None
     try:
-        pipeline = _build(artifact, options, engines) if artifact else Pipeline(None, None, OutputSection())
-        _self_test(pipeline)
+        pipeline = (
+            _build(artifact, options, engines, before_step) if artifact else Pipeline(None, None, OutputSection())
+        )
+        _self_test(pipeline, wait)
         names = tuple(engine.name for engine in engines)
         if options.self_test and artifact is not None:
             _check_stored_answers(folder.root, pipeline, names)
@@ -103,7 +115,7 @@ def load_model(
             default_model = as_callable(pipeline) if artifact else None
             code = load_user_code(functions, folder.root, default_model=default_model)
     except BaseException:
-        _close(engines)
+        _close(engines, wait)
         raise
     kind = artifact.kind if artifact else "user code"
     weights = sum(engine.resident_bytes for engine in engines)
@@ -118,7 +130,7 @@ def load_model(
         },
     )
     version = artifact_hash(folder.root)[:_VERSION_CHARS] if is_hashed else ""
-    return LoadedModel(pipeline, kind, resident, lambda: _close(engines), names, version, code)
+    return LoadedModel(pipeline, kind, resident, lambda: _close(engines, wait), names, version, code)
 
 
 def _open(root: Path, functions: UserFunctions | None) -> Artifact | None:
@@ -132,14 +144,36 @@ def _open(root: Path, functions: UserFunctions | None) -> Artifact | None:
         return None
 
 
-def _build(artifact: Artifact, options: EngineOptions, engines: list[Engine]) -> Pipeline:
-    aspect, sentiment = _stages(artifact, options, engines)
+def _at_once() -> None:
+    """Waits for nobody."""
+
+
+def _build(
+    artifact: Artifact, options: EngineOptions, engines: list[Engine], before_step: BeforeStep | None
+) -> Pipeline:
+    if before_step is None:
+        aspect, sentiment = _stages_side_by_side(artifact, options, engines)
+    else:
+        aspect, sentiment = _stages_in_turn(artifact, options, engines, before_step)
     is_joint = artifact.tag_set is not None and artifact.tag_set.is_joint
     rater = sentiment or (JointStage(aspect) if aspect and is_joint else None)
     return Pipeline(aspect, rater, artifact.options.output, options.max_aspects)
 
 
-def _stages(
+def _stages_in_turn(
+    artifact: Artifact, options: EngineOptions, engines: list[Engine], before_step: BeforeStep
+) -> tuple[AspectStage | None, SentimentStage | None]:
+    aspect, sentiment = None, None
+    if artifact.aspect is not None:
+        before_step()
+        aspect = _aspect_stage(artifact, artifact.aspect, options, engines)
+    if artifact.sentiment is not None:
+        before_step()
+        sentiment = _sentiment_stage(artifact, artifact.sentiment, options, engines)
+    return aspect, sentiment
+
+
+def _stages_side_by_side(
     artifact: Artifact, options: EngineOptions, engines: list[Engine]
 ) -> tuple[AspectStage | None, SentimentStage | None]:
     """Both stages, side by side: most of a load is one thread's work. Their engines are in `engines` whatever happens.
@@ -194,7 +228,7 @@ def _sentiment_stage(
 
 
 def _tokenizer(checkpoint: Checkpoint, options: EngineOptions) -> TextTokenizer:
-    return TextTokenizer(checkpoint.tokenizer_json or load_tokenizer(_source(checkpoint), options.choice))
+    return shared_tokenizer(checkpoint.tokenizer_json or load_tokenizer(_source(checkpoint), options.choice))
 
 
 def _runner(checkpoint: Checkpoint, options: EngineOptions, engines: list[Engine]) -> BatchRunner:
@@ -218,12 +252,18 @@ def plain_records(pipeline: Pipeline) -> list[Record]:
     return [_SELF_TEST] * (pipeline.aspect is not None) + [_SELF_TEST_GIVEN] * (pipeline.rater is not None)
 
 
-def _self_test(pipeline: Pipeline) -> None:
-    """A model that cannot answer one sentence is found now, not by the first caller. Raises `InvalidModel`."""
-    try:
-        analyses = pipeline.analyze(plain_records(pipeline))
-    except Exception as error:  # whatever a broken model makes its engine or decoder raise
-        raise InvalidModel(f"the model loads but fails on a plain sentence: {error}") from error
+def _self_test(pipeline: Pipeline, wait: BeforeStep) -> None:
+    """A model that cannot answer one sentence is found now, not by the first caller. Raises `InvalidModel`.
+
+    The second stage alone, then both: a first pass takes several times as long as others, and so each is one step.
+    """
+    analyses = []
+    for record in reversed(plain_records(pipeline)):
+        wait()
+        try:
+            analyses += pipeline.analyze([record])
+        except Exception as error:  # whatever a broken model makes its engine or decoder raise
+            raise InvalidModel(f"the model loads but fails on a plain sentence: {error}") from error
     refusals = [analysis for analysis in analyses if isinstance(analysis, Exception)]
     if refusals:
         raise InvalidModel(f"the model loads but refuses a plain sentence: {refusals[0]}")
@@ -240,6 +280,8 @@ def _check_stored_answers(root: Path, pipeline: Pipeline, engines: tuple[str, ..
         logger.info("self_test_passed", extra={"answers": answers})
 
 
-def _close(engines: list[Engine]) -> None:
+def _close(engines: list[Engine], wait: BeforeStep) -> None:
+    """One by one: what frees a network holds the interpreter's lock meanwhile, 10 ms a stream of a small one."""
     while engines:
+        wait()
         engines.pop().close()

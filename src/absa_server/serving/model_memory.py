@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from absa_server.engines.memory import return_free_memory
 from absa_server.serving.loading import LoadedModel
-from absa_server.serving.priorities import yield_to_inference
+from absa_server.serving.priorities import yield_to_event_loop
 from model_loader import MemoryCache
 from model_loader.budgets import memory_budget_bytes, memory_limit_bytes, resident_bytes
 
@@ -24,7 +24,7 @@ def create_model_memory(budget_mb: int, load_threads: int) -> MemoryCache[Loaded
     budget = budget_mb << 20 or chosen
     room = room_for_models(budget)
     logger.info("memory_budget", extra={"bytes": budget, "room_bytes": room})
-    executor = ThreadPoolExecutor(load_threads, thread_name_prefix="model-load", initializer=yield_to_inference)
+    executor = ThreadPoolExecutor(load_threads, thread_name_prefix="model-load", initializer=yield_to_event_loop)
     return MemoryCache(
         room,
         executor=executor,

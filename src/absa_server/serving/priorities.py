@@ -1,7 +1,8 @@
-"""Who gives way to whom on full cores: loading to inference, inference to the event loop, so that `/ping` is answered.
+"""What computes gives way to the event loop on full cores, so that `/ping` is answered.
 
-Throughput is the same: whoever computes gets all that the others leave. Threads inherit from the one that starts them,
-so an engine's own threads have the priority of the thread that loaded it.
+Throughput is the same: whoever computes gets all that the loop leaves. Loads have no lower priority than inference:
+threads inherit it from the one that starts them, and a load starts those in which its engine will infer. A load gives
+way by its steps (courtesy.py). Nor would it help where the interpreter's lock is held by whoever may not run.
 """
 
 import os
@@ -9,19 +10,10 @@ import sys
 
 # Unix niceness: each step is a tenth less of a contended core. Higher: a quicker `/ping`; 19 would starve inference.
 INFERENCE_NICE = 5
-LOAD_NICE = 10
 
 
 def yield_to_event_loop() -> None:
-    """Lowers the priority of this thread to that of inference."""
-    _add_niceness(INFERENCE_NICE)
-
-
-def yield_to_inference() -> None:
-    """Lowers the priority of this thread to that of loading."""
-    _add_niceness(LOAD_NICE)
-
-
-def _add_niceness(steps: int) -> None:
+    """Lowers the priority of this thread to that of inference, once however often it is called or was inherited."""
     if sys.platform == "linux":  # the one system where a priority belongs to a thread, not to its process
-        os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, 0) + steps))
+        own, loop = (os.getpriority(os.PRIO_PROCESS, thread) for thread in (0, os.getpid()))
+        os.setpriority(os.PRIO_PROCESS, 0, max(own, min(19, loop + INFERENCE_NICE)))

@@ -83,6 +83,11 @@ class Service:
         finally:
             self.pending_requests -= 1
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether any text is waiting for a model or in one; never waits."""
+        return self._scheduler.is_busy
+
     async def predict(self, pipeline: Pipeline, records: Sequence[Record], *, model: str = ONE_MODEL) -> list[Answer]:
         """One result a record, in order. A caller that is cancelled or too late leaves at most a batch a stream behind.
 

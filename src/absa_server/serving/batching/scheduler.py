@@ -76,6 +76,11 @@ class Scheduler:
             wake()
         return job
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether any job is not over; never waits."""
+        return bool(self._schedule.jobs)
+
     def abandon(self, job: Job) -> None:
         """Nobody waits for the job any more: of its work, what has reached a model is finished, and no more begun."""
         if job.is_over:

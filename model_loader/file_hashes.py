@@ -1,0 +1,54 @@
+"""Digests of files, and those remembered of files that nobody has written to since. Knows no artifact."""
+
+import hashlib
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+# Clocks of file systems tick in steps, of 2 s at worst: what was written a moment ago could be written again and look
+# the same. git calls such files racy, and reads them again.
+_RACY_S = 2.5
+_MOST_FILES = 10_000
+
+# Device, inode, size, times of the last write and of the last change of any kind.
+_Identity = tuple[int, int, int, int, int]
+
+
+def sha256_of(file: Path) -> str:
+    """Hex digest of a file's bytes, read piece by piece into one buffer."""
+    with file.open("rb", buffering=0) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class FileHashes:
+    """sha256 by the identity of files. Thread-safe. What a disk returns otherwise than it was written is not noticed.
+
+    `clock` tells seconds since the epoch, as times of files do.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: OrderedDict[_Identity, str] = OrderedDict()
+
+    def sha256_of(self, file: Path) -> str:
+        """Hex digest of a file's bytes, which are read unless they were since they were last written."""
+        status = file.stat()
+        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        with self._lock:
+            if identity in self._known:
+                self._known.move_to_end(identity)
+                return self._known[identity]
+        digest = sha256_of(file)
+        if self._is_settled(status):
+            with self._lock:
+                self._known[identity] = digest
+                if len(self._known) > _MOST_FILES:
+                    self._known.popitem(last=False)
+        return digest
+
+    def _is_settled(self, status: os.stat_result) -> bool:
+        return max(status.st_mtime, status.st_ctime) + _RACY_S < self._clock()
