@@ -13,9 +13,9 @@ from model_loader.disk import write_file
 from model_loader.errors import ArchiveBroken, ArchiveUnsafe, ArtifactTooLarge, DiskFull
 from model_loader.inflate import ByteStream, Gunzip
 from model_loader.manifest import FileEntry
+from model_loader.pieces import PIECE_BYTES, Piece
 from model_loader.refs import path_problem
 
-_BLOCK_BYTES = 1 << 20
 _TAR_BLOCK_BYTES = 512
 # Bytes that belong to no file: padding and headers of each member, and those that a few long extensions may take.
 # tarfile reads extension headers of any length, and lists of sparse files' holes, into memory; this is their bound.
@@ -106,9 +106,9 @@ class _Plain:
             data += more
         return data
 
-    def take(self, size: int) -> bytes:
-        """At most `size` bytes, and a MB; none at the end. Raises `ArchiveUnsafe` for more than members explain."""
-        data = self._inner.read(min(size, _BLOCK_BYTES))
+    def take(self, size: int) -> Piece:
+        """At most `size` bytes, and a piece; none at the end. Raises `ArchiveUnsafe` for more than members explain."""
+        data = self._inner.read(min(size, PIECE_BYTES))
         self._taken += len(data)
         if self._taken > self._allowed:
             raise ArchiveUnsafe(f"more than {self._allowed:,} bytes that belong to none of its files; {_REPACK}")
@@ -122,7 +122,7 @@ class _Plain:
 
     def drain(self) -> None:
         """Read what follows the last member: padding, and the checksum at the end of a gzip stream."""
-        while self.take(_BLOCK_BYTES):
+        while self.take(PIECE_BYTES):
             pass
 
 
@@ -166,7 +166,7 @@ def _checked_path(member: tarfile.TarInfo) -> str:
     return path
 
 
-def _blocks(plain: _Plain, size: int) -> Iterator[bytes]:
+def _blocks(plain: _Plain, size: int) -> Iterator[Piece]:
     """A member's data, and the padding behind it taken. Raises `tarfile.ReadError` when it ends early."""
     left = size
     while left:

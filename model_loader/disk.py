@@ -3,67 +3,75 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from model_loader.errors import ArchiveUnsafe, DiskFull
 from model_loader.manifest import FileEntry
+from model_loader.pieces import Piece
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _CLASHES = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
+# Blocks that wait for being hashed, and as many for being written. Higher: steadier, and more memory a fetch.
+_MOST_PENDING = 4
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def write_file(file: Path, blocks: Iterable[bytes]) -> FileEntry:
+def write_file(file: Path, blocks: Iterable[Piece]) -> FileEntry:
     """Size and sha256 of the new file that `blocks` make; its folders are made as needed.
 
     Its mode is 0644 less the umask. Raises `DiskFull`, `ArchiveUnsafe` when a file stands where a folder is needed or
     the other way round, and whatever `blocks` raises.
     """
-    digest, size_bytes = _Digest(), 0
-    with _created(file) as descriptor, closing(digest):
+    digest, size_bytes = hashlib.sha256(), 0
+    with (
+        _created(file) as descriptor,
+        closing(_Beside("model-loader-hash")) as hashing,
+        closing(_Beside("model-loader-write")) as writing,
+    ):
         for block in blocks:
-            digest.update(block)
+            hashing.do(digest.update, block)
             with _translated(file):
-                _write_all(descriptor, block)
+                writing.do(_write_all, descriptor, block)
             size_bytes += len(block)
+        hashing.finish()
+        with _translated(file):
+            writing.finish()
         return FileEntry(size_bytes, digest.hexdigest())
 
 
-class _Digest:
-    """A sha256 taken by a thread of its own from the second block on, while that is written and the next one made."""
+class _Beside:
+    """What is done with each block in turn, from the second block on by a thread of its own, while others are made."""
 
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._has_begun = False
         self._pool: ThreadPoolExecutor | None = None
-        self._last: Future[None] | None = None
-        self._blocks = 0
+        self._pending: deque[Future[None]] = deque()
 
-    def update(self, block: bytes) -> None:
-        """Takes the next block; waits until the one before is done, so that no more than two are held."""
-        self._blocks += 1
-        if self._blocks == 1:  # most files have no other
-            self._hash.update(block)
+    def do(self, work: Callable[..., None], *given: object) -> None:
+        """Begins `work`; raises what earlier work raised. Waits while `_MOST_PENDING` blocks are held."""
+        if not self._has_begun:  # most files have no other block
+            self._has_begun = True
+            work(*given)
             return
-        self._wait()
-        self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="model-loader-hash")
-        self._last = self._pool.submit(self._hash.update, block)
+        if len(self._pending) == _MOST_PENDING:
+            self._pending.popleft().result()
+        self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix=self._name)
+        self._pending.append(self._pool.submit(work, *given))
 
-    def hexdigest(self) -> str:
-        """Of all blocks."""
-        self._wait()
-        return self._hash.hexdigest()
+    def finish(self) -> None:
+        """Waits until all is done; raises what it raised."""
+        while self._pending:
+            self._pending.popleft().result()
 
     def close(self) -> None:
-        """Ends the thread."""
+        """Ends the thread; what has not begun is dropped."""
         if self._pool is not None:
-            self._pool.shutdown()
-
-    def _wait(self) -> None:
-        if self._last is not None:
-            self._last.result()
+            self._pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
@@ -77,7 +85,7 @@ def _created(file: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _write_all(descriptor: int, block: bytes) -> None:
+def _write_all(descriptor: int, block: Piece) -> None:
     view = memoryview(block)
     while view:
         view = view[os.write(descriptor, view) :]

@@ -9,16 +9,15 @@ from typing import Protocol
 from isal import isal_zlib
 
 from model_loader.errors import ArchiveBroken
+from model_loader.pieces import PIECE_BYTES, Piece
 
-# Large, since each piece is written and hashed by itself, and a thread waits for the interpreter every time.
-_INPUT_BYTES = 1 << 20
 _GZIP = 16 + isal_zlib.MAX_WBITS
 
 
 class Readable(Protocol):
     """What can be read in order: `read` answers at most `size` bytes, and none only at the end."""
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int) -> Piece:
         """The next bytes."""
         ...
 
@@ -31,8 +30,8 @@ class ByteStream:
         self._current = memoryview(b"")
         self.taken_bytes = 0
 
-    def read(self, size: int) -> bytes:
-        """At most `size` bytes; fewer do not mean the end."""
+    def read(self, size: int) -> Piece:
+        """At most `size` bytes, not copied; fewer do not mean the end."""
         while not self._current:
             block = next(self._blocks, None)
             if block is None:
@@ -40,7 +39,7 @@ class ByteStream:
             self._current = memoryview(block)
         piece, self._current = self._current[:size], self._current[size:]
         self.taken_bytes += len(piece)
-        return bytes(piece)
+        return piece
 
     def peek(self, size: int) -> bytes:
         """The next `size` bytes without taking them; fewer at the end."""
@@ -57,7 +56,7 @@ class Gunzip:
     def __init__(self, stored: Readable) -> None:
         self._stored = stored
         self._inflater = isal_zlib.decompressobj(_GZIP)
-        self._input = b""
+        self._input: Piece = b""
         self._has_member = False
 
     def read(self, size: int) -> bytes:
@@ -80,7 +79,7 @@ class Gunzip:
     def _has_input(self) -> bool:
         """Whether there is anything left to inflate: input, or output that the inflater still holds."""
         if not self._input:
-            self._input = self._stored.read(_INPUT_BYTES)
+            self._input = self._stored.read(PIECE_BYTES)
         return bool(self._input)
 
     def _begin_next_member(self) -> None:
@@ -88,6 +87,6 @@ class Gunzip:
         self._inflater = isal_zlib.decompressobj(_GZIP)
         self._has_member = False
         # Some tools pad the last member with zeros; gzip itself ignores them.
-        while self._has_input() and not (stripped := self._input.lstrip(b"\0")):
+        while self._has_input() and not (stripped := bytes(self._input).lstrip(b"\0")):
             self._input = stripped
-        self._input = self._input.lstrip(b"\0")
+        self._input = bytes(self._input).lstrip(b"\0")

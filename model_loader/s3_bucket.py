@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from model_loader.attempts import Attempts, TransientFailure
 from model_loader.checksums import Checksum
 from model_loader.errors import ArtifactInvalid, ArtifactReplaced
+from model_loader.pieces import PIECE_BYTES
 from model_loader.s3_errors import is_untold, translated
 from model_loader.sources import StoredFile
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 MAX_LISTED = 20_000
-_BLOCK_BYTES = 1 << 20
 # Strongest first. CRC32C, CRC64NVME and others are not recomputed: see checksums.py.
 _CHECKSUM_FIELDS = {"ChecksumSHA256": "sha256", "ChecksumSHA1": "sha1", "ChecksumCRC32": "crc32"}
 
@@ -122,7 +122,7 @@ def _listed(page: Any, prefix: str) -> Iterator[StoredFile]:  # noqa: ANN401  bo
 def _received(stream: Any, size: int, attempts: Attempts) -> list[bytes]:  # noqa: ANN401  botocore's StreamingBody
     blocks: list[bytes] = []
     received = 0
-    while received <= size and (block := stream.read(_BLOCK_BYTES)):
+    while received <= size and (block := stream.read(PIECE_BYTES)):
         attempts.deadline.check("reading")
         blocks.append(block)
         received += len(block)

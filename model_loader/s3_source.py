@@ -21,6 +21,7 @@ from model_loader.errors import ArtifactMissing, ArtifactReplaced
 from model_loader.listing import check_listing, listing_token
 from model_loader.manifest import FileEntry, check_fetched
 from model_loader.parallel import ordered
+from model_loader.pieces import cut
 from model_loader.refs import ModelRef
 from model_loader.s3_bucket import S3Bucket
 from model_loader.sources import Fetched, FetchStats, StoredFile, Version
@@ -169,10 +170,7 @@ class S3Source:
         return f"{self._prefix}{version.name}/{file.path}"
 
     def _parts(self, file: StoredFile, key: str) -> list[_Part]:
-        size = self._options.part_bytes
-        return [
-            _Part(file, key, begin, min(begin + size, file.size_bytes)) for begin in range(0, file.size_bytes, size)
-        ]
+        return [_Part(file, key, begin, end) for begin, end in cut(file.size_bytes, self._options.part_bytes)]
 
     def _read(self, part: _Part, attempts: Attempts) -> list[bytes]:
         return self._bucket.read(part.key, part.file, part.begin, part.end, attempts)

@@ -22,6 +22,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from model_loader.pieces import cut
 from model_loader.s3_client import make_client
 from model_loader.s3_source import S3Options
 from tests.drills.fault_stand import (
@@ -52,7 +53,7 @@ def crowd(stand: Stand, callers: int) -> None:
     with ThreadPoolExecutor(callers) as pool:
         answers = list(pool.map(lambda _: stand.ask("cold.tar.gz"), range(callers)))
     ranges = [one.headers["range"] for one in stand.requests("cold.tar.gz", "GET")]
-    parts = -(-len(data) // PART_BYTES)
+    parts = len(cut(len(data), PART_BYTES))
     is_once = len(ranges) == len(set(ranges)) == parts and len(stand.requests("cold.tar.gz", "HEAD")) == 1
     is_right = is_once and stand.metric("absa_models_loads_total") == loads + 1 and all_good(answers)
     stand.judge(f"{callers} callers of a cold model", f"200, {parts} ranges once", answers, is_right=is_right)
@@ -142,8 +143,8 @@ def replaced(stand: Stand) -> None:
     """An object replaced while it is fetched: the new version whole, never a mix."""
     stand.put("replaced.tar.gz", stand.models.archive())
     new = stand.models.archive(with_scores=False)
-    parts = -(-len(new) // PART_BYTES)
-    last = f"bytes={(parts - 1) * PART_BYTES}-"
+    parts = cut(len(new), PART_BYTES)
+    last = f"bytes={parts[-1][0]}-"
     stand.proxy.add(
         Rule(
             when=lambda one: of("replaced.tar.gz")(one) and one.headers["range"].startswith(last),
@@ -152,7 +153,7 @@ def replaced(stand: Stand) -> None:
     )
     answers = [stand.ask("replaced.tar.gz")]
     is_new = answers[0][0].status_code == 200 and "scores" not in answers[0][0].json()["aspects"][0]
-    stand.judge(f"replaced at range {parts} of {parts}", "200, the new version", answers, is_right=is_new)
+    stand.judge(f"replaced at range {len(parts)} of {len(parts)}", "200, the new version", answers, is_right=is_new)
 
 
 def swapped(stand: Stand) -> None:
