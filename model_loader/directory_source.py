@@ -17,10 +17,10 @@ from model_loader.disk import write_file
 from model_loader.errors import ArtifactInvalid, ArtifactMissing, ArtifactReplaced, StoreRefused
 from model_loader.listing import check_listing, listing_token
 from model_loader.manifest import FileEntry, check_fetched
+from model_loader.pieces import PIECE_BYTES
 from model_loader.refs import ModelRef
 from model_loader.sources import Fetched, FetchStats, StoredFile, Version
 
-_BLOCK_BYTES = 1 << 20
 _NO_FOLLOW = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -121,6 +121,6 @@ def _copy(file: Path, stored: StoredFile, into: Path, deadline: Deadline) -> Fil
 def _blocks(file: Path, stored: StoredFile, deadline: Deadline) -> Iterator[bytes]:
     """The bytes of `file`, never of what a link leads to."""
     with open(os.open(file, _NO_FOLLOW), "rb", buffering=0) as stream:  # noqa: PTH123  pathlib cannot refuse links
-        while block := stream.read(_BLOCK_BYTES):
+        while block := stream.read(PIECE_BYTES):
             deadline.check(f"reading {stored.path}")
             yield block

@@ -32,14 +32,16 @@ def write_file(file: Path, blocks: Iterable[Piece]) -> FileEntry:
         closing(_Beside("model-loader-hash")) as hashing,
         closing(_Beside("model-loader-write")) as writing,
     ):
-        for block in blocks:
-            hashing.do(digest.update, block)
+        try:
+            for block in blocks:
+                hashing.do(digest.update, block)
+                with _translated(file):
+                    writing.do(_write_all, descriptor, block)
+                size_bytes += len(block)
+        finally:  # whatever came after it, a full disk is the reason to tell
             with _translated(file):
-                writing.do(_write_all, descriptor, block)
-            size_bytes += len(block)
+                writing.finish()
         hashing.finish()
-        with _translated(file):
-            writing.finish()
         return FileEntry(size_bytes, digest.hexdigest())
 
 
@@ -58,7 +60,7 @@ class _Beside:
             self._has_begun = True
             work(*given)
             return
-        if len(self._pending) == _MOST_PENDING:
+        while self._pending and (self._pending[0].done() or len(self._pending) >= _MOST_PENDING):
             self._pending.popleft().result()
         self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix=self._name)
         self._pending.append(self._pool.submit(work, *given))

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 
 # Clocks of file systems tick in steps, of 2 s at worst: what was written a moment ago could be written again and look
@@ -20,7 +21,7 @@ _Identity = tuple[int, int, int, int, int]
 def sha256_of(file: Path) -> str:
     """Hex digest of a file's bytes, read piece by piece into one buffer."""
     with file.open("rb", buffering=0) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return _digest(stream)
 
 
 class FileHashes:
@@ -36,19 +37,31 @@ class FileHashes:
 
     def sha256_of(self, file: Path) -> str:
         """Hex digest of a file's bytes, which are read unless they were since they were last written."""
-        status = file.stat()
-        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        with self._lock:
-            if identity in self._known:
-                self._known.move_to_end(identity)
-                return self._known[identity]
-        digest = sha256_of(file)
-        if self._is_settled(status):
+        asked_s = self._clock()
+        with file.open("rb", buffering=0) as stream:
+            identity = _identity(stream)
             with self._lock:
-                self._known[identity] = digest
-                if len(self._known) > _MOST_FILES:
-                    self._known.popitem(last=False)
-        return digest
+                if identity in self._known:
+                    self._known.move_to_end(identity)
+                    return self._known[identity]
+            digest = _digest(stream)
+            is_settled = max(identity[-2:]) / 1e9 + _RACY_S < asked_s
+            if is_settled and _identity(stream) == identity:
+                self._remember(identity, digest)
+            return digest
 
-    def _is_settled(self, status: os.stat_result) -> bool:
-        return max(status.st_mtime, status.st_ctime) + _RACY_S < self._clock()
+    def _remember(self, identity: _Identity, digest: str) -> None:
+        with self._lock:
+            self._known[identity] = digest
+            if len(self._known) > _MOST_FILES:
+                self._known.popitem(last=False)
+
+
+def _digest(stream: FileIO) -> str:
+    return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _identity(stream: FileIO) -> _Identity:
+    """Of the file that is read, whatever its path leads to by now."""
+    status = os.fstat(stream.fileno())
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

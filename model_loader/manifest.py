@@ -43,17 +43,19 @@ def content_hash(folder: Path) -> str:
     digest = hashlib.sha256()
     known = _known_digests(folder)
     for file in sorted(child for child in folder.iterdir() if child.is_file() and child.name != MANIFEST_NAME):
-        digest.update(f"{file.name}\0{known.get(file.name) or sha256_of(file)}\n".encode())
+        digest.update(f"{file.name}\0{known.get(file.name) or _known_hashes.sha256_of(file)}\n".encode())
     return digest.hexdigest()
 
 
 def artifact_hash(root: Path) -> str:
     """Hex digest of a whole artifact: of its manifest where it has one, else of names and bytes of all its files."""
     if (root / MANIFEST_NAME).is_file():
-        return sha256_of(root / MANIFEST_NAME)
+        return _known_hashes.sha256_of(root / MANIFEST_NAME)
     digest = hashlib.sha256()
     for file in sorted(child for child in root.rglob("*") if child.is_file()):
-        digest.update(f"{file.relative_to(root).as_posix()}\0{sha256_of(file)}\n".encode(errors="surrogateescape"))
+        digest.update(
+            f"{file.relative_to(root).as_posix()}\0{_known_hashes.sha256_of(file)}\n".encode(errors="surrogateescape")
+        )
     return digest.hexdigest()
 
 

@@ -10,12 +10,15 @@ PIECE_BYTES = (1 << 20) - 4096
 FIRST_PART_BYTES = 1 << 20
 
 
-def cut(size_bytes: int, part_bytes: int) -> list[tuple[int, int]]:
-    """An object of `size_bytes` in parts of at most `part_bytes`, in order: where each begins and, exclusive, ends."""
+def cut(size_bytes: int, part_bytes: int, *, first_bytes: int = FIRST_PART_BYTES) -> list[tuple[int, int]]:
+    """An object of `size_bytes` in parts of at most `part_bytes`, in order: where each begins and, exclusive, ends.
+
+    The first one has `first_bytes` at most.
+    """
     parts: list[tuple[int, int]] = []
     begin = 0
     while begin < size_bytes:
-        end = min(begin + min(part_bytes, FIRST_PART_BYTES << len(parts) // 2), size_bytes)
+        end = min(begin + min(part_bytes, first_bytes << len(parts) // 2), size_bytes)
         parts.append((begin, end))
         begin = end
     return parts

@@ -1,11 +1,12 @@
 """Artifacts in S3: archives unpacked while their ranges arrive side by side, folders of objects fetched alike.
 
 Pinned by ETag (If-Match on every range), not by version id: reading versions needs s3:GetObjectVersion, which roles
-that may read a model seldom have. Memory: `S3Options.parallel` + 1 parts a fetch. Knows no cache and no environment.
+that may read a model seldom have. Memory: `S3Options.parallel` + 1 parts a fetch, and pieces that wait to be written
+(disk.py). Knows no cache and no environment.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -115,7 +116,8 @@ class S3Source:
     ) -> dict[str, FileEntry]:
         (file,) = version.files
         verifier = Verifier(file.checksum)
-        parts = self._parts(file, self._prefix + version.name)
+        key = self._prefix + version.name
+        parts = _parts(file, key, cut(file.size_bytes, self._options.part_bytes))
         with ordered(
             lambda part: self._read(part, attempts),
             parts,
@@ -132,18 +134,18 @@ class S3Source:
         self, version: Version, into: Path, attempts: Attempts, deadline: Deadline
     ) -> dict[str, FileEntry]:
         pinned = self._pinned(version, attempts, deadline)
-        parts = [part for file in pinned for part in self._parts(file, self._key(version, file))]
+        parts = {file.path: _parts(file, self._key(version, file), self._cut_evenly(file)) for file in pinned}
         files: dict[str, FileEntry] = {}
         with ordered(
             lambda part: self._read(part, attempts),
-            parts,
+            chain.from_iterable(parts.values()),
             width=self._options.parallel,
             deadline=deadline,
             doing=f"fetching {version.uri}",
         ) as received:
             for file in pinned:
                 verifier = Verifier(file.checksum)
-                own = islice(received, len(self._parts(file, "")))
+                own = islice(received, len(parts[file.path]))
                 blocks = verifier.watch(chain.from_iterable(own))
                 files[file.path] = write_file(into / file.path, blocks)
                 verifier.check(f"{version.uri}{file.path}")
@@ -169,11 +171,17 @@ class S3Source:
     def _key(self, version: Version, file: StoredFile) -> str:
         return f"{self._prefix}{version.name}/{file.path}"
 
-    def _parts(self, file: StoredFile, key: str) -> list[_Part]:
-        return [_Part(file, key, begin, end) for begin, end in cut(file.size_bytes, self._options.part_bytes)]
+    def _cut_evenly(self, file: StoredFile) -> list[tuple[int, int]]:
+        """Of a folder nothing is unpacked: the next files' parts are under way beside the last of this one."""
+        size = self._options.part_bytes
+        return cut(file.size_bytes, size, first_bytes=size)
 
     def _read(self, part: _Part, attempts: Attempts) -> list[bytes]:
         return self._bucket.read(part.key, part.file, part.begin, part.end, attempts)
+
+
+def _parts(file: StoredFile, key: str, ranges: Iterable[tuple[int, int]]) -> list[_Part]:
+    return [_Part(file, key, begin, end) for begin, end in ranges]
 
 
 @contextmanager

@@ -122,14 +122,12 @@ def assemble(settings: Settings, load_engine: LoadEngine) -> Parts:
     bucket = _create_results_bucket(settings)
     kept = KeptResults(bucket.writer, with_text=settings.results_input == "text") if bucket else None
     store = (
-        _create_store(settings, settings.model_store, partial(load, before_step=courtesy), disk)
+        _create_store(settings, settings.model_store, partial(load, courtesy=courtesy), disk)
         if settings.model_store is not None
         else None
     )
     invocations = Invocations(service, metrics, _invocation_options(settings), kept=kept, store=store)
-    registry = (
-        _create_registry(settings, partial(load_with_code, before_step=courtesy)) if settings.multi_model else None
-    )
+    registry = _create_registry(settings, partial(load_with_code, courtesy=courtesy)) if settings.multi_model else None
     emf = _create_emf_reporter(settings, metrics)
     prepare = None if has_one_model else partial(prepare_engine, _engine_options(settings, disk, load_engine).choice)
     parts = Parts(metrics, slot, service, invocations, registry, store, bucket, emf, prepare)

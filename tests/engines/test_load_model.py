@@ -11,6 +11,7 @@ import pytest
 
 from absa_server.engines.factory import EngineChoice, NetworkSource, load_engine
 from absa_server.errors import InvalidModel
+from absa_server.serving.courtesy import Courtesy
 from absa_server.serving.loading import EngineOptions, load_model
 from absa_server.types import Analysis, Engine, GivenAspect, Record
 from model_loader.manifest import write_manifest
@@ -49,42 +50,65 @@ def test_chain_loads_and_answers(artifact: Path) -> None:
     model.close()
 
 
-def test_load_beside_traffic_takes_steps(artifact: Path) -> None:
-    """Files, each model, a sentence for one stage and for both, and each model's end; nothing side by side."""
-    threads: list[int] = []
-    model = load_model(artifact, OPTIONS, before_step=lambda: threads.append(threading.get_ident()))
-    assert threads == [threading.get_ident()] * 5
-    [analysis] = model.pipeline.analyze([Record(TEXT)])
-    assert isinstance(analysis, Analysis)
-    model.close()
-    assert len(threads) == 7
+class Steps:
+    """What a load does, in order and by thread: `courtesy` is asked for a turn, `load` makes an engine."""
 
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.threads: set[int] = set()
+        self.fails_at = 0
+        self.courtesy = Courtesy(self._is_busy)
 
-def test_load_that_is_ended_between_steps_frees_what_it_has(artifact: Path) -> None:
-    """Whatever happens while it waits for its turn, its engines are closed."""
-    closed: list[str] = []
-    steps = 0
+    def _is_busy(self) -> bool:
+        self._take("turn")
+        if self.taken.count("turn") == self.fails_at:
+            raise InterruptedError
+        return False
 
-    def load(source: NetworkSource, choice: EngineChoice) -> Engine:
-        engine = load_engine(source, choice)
+    def load(self, source: NetworkSource, choice: EngineChoice) -> Engine:
+        self._take(f"load {source.folder.name}")
+        engine, steps = load_engine(source, choice), self
         end = engine.close
 
         def close() -> None:
-            closed.append(source.folder.name)
+            steps._take(f"close {source.folder.name}")
             end()
 
         engine.close = close
         return engine
 
-    def before_step() -> None:
-        nonlocal steps
-        steps += 1
-        if steps == 4:  # both are loaded
-            raise InterruptedError
+    def _take(self, step: str) -> None:
+        self.taken.append(step)
+        self.threads.add(threading.get_ident())
 
+
+def test_load_beside_traffic_takes_one_step_at_a_time(artifact: Path) -> None:
+    """Files, each model, a sentence for one stage and for both; later each model's end."""
+    steps = Steps()
+    model = load_model(artifact, replace(OPTIONS, load=steps.load), courtesy=steps.courtesy)
+    assert steps.taken == ["turn", "turn", "load aspect", "turn", "load sentiment", "turn", "turn"]
+    [analysis] = model.pipeline.analyze([Record(TEXT)])
+    assert isinstance(analysis, Analysis)
+    model.close()
+    assert steps.taken[7:] == ["turn", "close sentiment", "turn", "close aspect"]
+    assert steps.threads == {threading.get_ident()}
+
+
+def test_models_of_a_load_without_traffic_load_side_by_side(artifact: Path) -> None:
+    """Where one model is served, its start is as quick as it can be."""
+    steps = Steps()
+    load_model(artifact, replace(OPTIONS, load=steps.load)).close()
+    assert len(steps.threads) == 2
+    assert "turn" not in steps.taken
+
+
+def test_load_that_is_ended_between_steps_frees_what_it_has(artifact: Path) -> None:
+    """Whatever happens while it waits for its turn, its engines are closed."""
+    steps = Steps()
+    steps.fails_at = 4  # both are loaded
     with pytest.raises(InterruptedError):
-        load_model(artifact, replace(OPTIONS, load=load), before_step=before_step)
-    assert sorted(closed) == ["aspect", "sentiment"]
+        load_model(artifact, replace(OPTIONS, load=steps.load), courtesy=steps.courtesy)
+    assert [step for step in steps.taken if step.startswith("close")] == ["close sentiment", "close aspect"]
 
 
 def test_either_model_loads_alone(artifact: Path) -> None:

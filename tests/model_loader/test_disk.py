@@ -65,6 +65,41 @@ def test_source_that_fails_ends_the_helpers(tmp_path: Path) -> None:
     assert not _helpers()
 
 
+def test_full_disk_is_told_whatever_follows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that fails too, after the disk was full, is not the reason that helps; and no more is asked of it."""
+    write, taken, failed = os.write, 0, threading.Event()
+
+    def full(descriptor: int, data: bytes) -> int:
+        if data == b"first":
+            return write(descriptor, data)
+        failed.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def blocks() -> Iterator[bytes]:
+        nonlocal taken
+        yield b"first"
+        yield b"second"
+        assert failed.wait(10)
+        time.sleep(0.1)
+        taken += 1
+        yield b"third"
+        taken += 1
+        yield b"fourth"
+
+    def failing() -> Iterator[bytes]:
+        yield b"first"
+        yield b"second"
+        raise TimeoutError("the store is silent")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(DiskFull):
+        write_file(tmp_path / "a.bin", blocks())
+    assert taken == 1
+    with pytest.raises(DiskFull):
+        write_file(tmp_path / "b.bin", failing())
+    assert not _helpers()
+
+
 def test_slow_disk_holds_few_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However fast they arrive: those that wait, one that is written and one that was made."""
     may_write, write = threading.Event(), os.write
@@ -82,7 +117,8 @@ def test_slow_disk_holds_few_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             yield block
 
     def release() -> None:
-        while made < disk._MOST_PENDING + 1:
+        end_s = time.monotonic() + 10
+        while made < disk._MOST_PENDING + 1 and time.monotonic() < end_s:
             time.sleep(0.01)
         time.sleep(0.1)
         seen.append(made)
@@ -90,7 +126,7 @@ def test_slow_disk_holds_few_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     seen: list[int] = []
     monkeypatch.setattr(os, "write", slow_write)
-    releaser = threading.Thread(target=release)
+    releaser = threading.Thread(target=release, daemon=True)
     releaser.start()
     write_file(tmp_path / "b.bin", blocks())
     releaser.join()

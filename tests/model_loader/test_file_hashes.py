@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import time
+from io import FileIO
 from pathlib import Path
 
 import pytest
 
 from model_loader import file_hashes
-from model_loader.file_hashes import FileHashes, sha256_of
+from model_loader.file_hashes import FileHashes
 
 LATER_S = 10.0
 
@@ -21,11 +23,12 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Files that were read, in order."""
     read: list[Path] = []
 
-    def watched(file: Path) -> str:
-        read.append(file)
-        return sha256_of(file)
+    def watched(stream: FileIO) -> str:
+        read.append(Path(stream.name))
+        return digest(stream)
 
-    monkeypatch.setattr(file_hashes, "sha256_of", watched)
+    digest = file_hashes._digest
+    monkeypatch.setattr(file_hashes, "_digest", watched)
     return read
 
 
@@ -53,6 +56,7 @@ def test_file_that_was_written_again_is_read_again(file: Path, reads: list[Path]
     hashes = _hashes(file)
     hashes.sha256_of(file)
     before = file.stat()
+    time.sleep(0.02)  # kernels before 6.13 have coarse clocks for files
     file.write_bytes(b"Weights")
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert file.stat().st_ctime_ns != before.st_ctime_ns
@@ -79,6 +83,44 @@ def test_file_written_a_moment_ago_is_not_remembered(
     hashes.sha256_of(file)
     hashes.sha256_of(file)
     assert len(reads) == times_read
+
+
+def test_file_is_as_old_as_it_was_when_it_was_asked_for(
+    file: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes to read: meanwhile it may be written again."""
+    now_s = file.stat().st_mtime + 1.0
+    hashes = FileHashes(clock=lambda: now_s)
+    digest = file_hashes._digest
+
+    def slow(stream: FileIO) -> str:
+        nonlocal now_s
+        now_s += 60.0
+        return digest(stream)
+
+    monkeypatch.setattr(file_hashes, "_digest", slow)
+    hashes.sha256_of(file)
+    hashes.sha256_of(file)
+    assert len(reads) == 2
+
+
+def test_file_that_is_written_while_it_is_read_is_not_remembered(
+    file: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is another that takes its place: the one that is open is asked who it is, before and after."""
+    hashes = _hashes(file)
+    digest = file_hashes._digest
+
+    def disturbed(stream: FileIO) -> str:
+        found = digest(stream)
+        time.sleep(0.02)
+        os.utime(file)
+        return found
+
+    monkeypatch.setattr(file_hashes, "_digest", disturbed)
+    hashes.sha256_of(file)
+    hashes.sha256_of(file)
+    assert len(reads) == 2
 
 
 def test_no_more_files_are_remembered_than_the_limit(

@@ -14,6 +14,11 @@ def test_parts_begin_small() -> None:
     assert sizes == [1 * MB, 1 * MB, 2 * MB, 2 * MB, 4 * MB, 4 * MB, 8 * MB, 8 * MB, 8 * MB, 2 * MB + 1]
 
 
+def test_parts_may_be_even() -> None:
+    """As those of a folder's files are."""
+    assert cut(9 * MB, 8 * MB, first_bytes=8 * MB) == [(0, 8 * MB), (8 * MB, 9 * MB)]
+
+
 def test_nothing_has_no_parts() -> None:
     """An empty object is asked for nowhere."""
     assert cut(0, 8 * MB) == []

@@ -8,29 +8,40 @@ import time
 from collections.abc import Callable
 
 # How long a step waits for such a moment. Higher: loads give way to busier models; lower: they are sooner done when all
-# cores are taken, where no moment comes: a load has about seven steps.
+# cores are taken, where no moment comes. A load has about six steps.
 MOST_WAIT_S = 0.25
+# The same of a network's end, which is shorter, and of which one load may need many: its victims all leave before it.
+MOST_WAIT_TO_CLOSE_S = 0.05
 _POLL_S = 0.003
 
 
 class Courtesy:
-    """Called before each step of a load, in the thread that loads. `is_busy` tells whether requests are worked on."""
+    """Asked before each step of a load, in the thread that loads. `is_busy` tells whether requests are worked on."""
 
     def __init__(
         self,
         is_busy: Callable[[], bool],
         *,
-        most_wait_s: float = MOST_WAIT_S,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._is_busy = is_busy
-        self._most_wait_s = most_wait_s
         self._clock = clock
         self._sleep = sleep
 
-    def __call__(self) -> None:
-        """Returns when no request is worked on, after `most_wait_s` at the latest."""
-        end_s = self._clock() + self._most_wait_s
+    def before_step(self) -> None:
+        """Returns when no request is worked on, after `MOST_WAIT_S` at the latest."""
+        self._wait(MOST_WAIT_S)
+
+    def before_closing(self) -> None:
+        """Returns when no request is worked on, after `MOST_WAIT_TO_CLOSE_S` at the latest."""
+        self._wait(MOST_WAIT_TO_CLOSE_S)
+
+    def _wait(self, most_s: float) -> None:
+        end_s = self._clock() + most_s
         while self._is_busy() and self._clock() < end_s:
             self._sleep(_POLL_S)
+
+
+# Where nobody else is served nobody waits.
+AT_ONCE = Courtesy(lambda: False)

@@ -20,6 +20,7 @@ from absa_server.absa.stages import AspectStage, JointStage, SentimentStage
 from absa_server.absa.tokenization import TextTokenizer, shared_tokenizer
 from absa_server.engines.factory import EngineChoice, NetworkSource, load_engine, load_tokenizer
 from absa_server.errors import InvalidModel
+from absa_server.serving.courtesy import AT_ONCE, Courtesy
 from absa_server.serving.footprints import measured_resident_bytes
 from absa_server.serving.guarded_engine import GuardedEngine
 from absa_server.serving.self_test import check_self_test
@@ -54,8 +55,6 @@ class EngineOptions:
     load: LoadEngine = load_engine
 
 
-# Called before each step of a load that has traffic beside it (courtesy.py).
-BeforeStep = Callable[[], None]
 # What the artifact's own code is given as its model: a callable made of the pipeline.
 AsCallable = Callable[[Pipeline], Callable[..., object]]
 
@@ -84,17 +83,17 @@ def load_model(
     *,
     as_callable: AsCallable | None = None,
     is_hashed: bool = True,
-    before_step: BeforeStep | None = None,
+    courtesy: Courtesy | None = None,
 ) -> LoadedModel:
     """The artifact at `root`, loaded and tried on one sentence. Raises `InvalidModel` telling its owner what to fix.
 
     `as_callable` switches the artifact's own code on: the code is run, and sees of the pipeline what it returns.
-    Without `is_hashed` its files are not read a second time for a version. With `before_step` nothing is done side by
-    side, and closing has steps too.
+    Without `is_hashed` its files are not read a second time for a version. With `courtesy`, where there is traffic
+    beside, it is asked before each step, those of closing too, and nothing is done side by side.
     """
     started = time.monotonic()
-    wait = before_step or _at_once
-    wait()
+    polite = courtesy or AT_ONCE
+    polite.before_step()
     try:
         folder = open_folder(root, own_folders=(*ROLE_FOLDERS, CODE_FOLDER))
     except ArtifactError as error:
@@ -104,18 +103,18 @@ def load_model(
     engines: list[Engine] = []
     code = None
     try:
-        pipeline = (
-            _build(artifact, options, engines, before_step) if artifact else Pipeline(None, None, OutputSection())
-        )
-        _self_test(pipeline, wait)
+        pipeline = _build(artifact, options, engines, courtesy) if artifact else Pipeline(None, None, OutputSection())
+        _self_test(pipeline, polite)
         names = tuple(engine.name for engine in engines)
         if options.self_test and artifact is not None:
+            polite.before_step()
             _check_stored_answers(folder.root, pipeline, names)
         if functions is not None and as_callable is not None:
+            polite.before_step()
             default_model = as_callable(pipeline) if artifact else None
             code = load_user_code(functions, folder.root, default_model=default_model)
     except BaseException:
-        _close(engines, wait)
+        _close(engines, polite)
         raise
     kind = artifact.kind if artifact else "user code"
     weights = sum(engine.resident_bytes for engine in engines)
@@ -130,7 +129,7 @@ def load_model(
         },
     )
     version = artifact_hash(folder.root)[:_VERSION_CHARS] if is_hashed else ""
-    return LoadedModel(pipeline, kind, resident, lambda: _close(engines, wait), names, version, code)
+    return LoadedModel(pipeline, kind, resident, lambda: _close(engines, polite), names, version, code)
 
 
 def _open(root: Path, functions: UserFunctions | None) -> Artifact | None:
@@ -144,31 +143,25 @@ def _open(root: Path, functions: UserFunctions | None) -> Artifact | None:
         return None
 
 
-def _at_once() -> None:
-    """Waits for nobody."""
-
-
-def _build(
-    artifact: Artifact, options: EngineOptions, engines: list[Engine], before_step: BeforeStep | None
-) -> Pipeline:
-    if before_step is None:
+def _build(artifact: Artifact, options: EngineOptions, engines: list[Engine], courtesy: Courtesy | None) -> Pipeline:
+    if courtesy is None:
         aspect, sentiment = _stages_side_by_side(artifact, options, engines)
     else:
-        aspect, sentiment = _stages_in_turn(artifact, options, engines, before_step)
+        aspect, sentiment = _stages_in_turn(artifact, options, engines, courtesy)
     is_joint = artifact.tag_set is not None and artifact.tag_set.is_joint
     rater = sentiment or (JointStage(aspect) if aspect and is_joint else None)
     return Pipeline(aspect, rater, artifact.options.output, options.max_aspects)
 
 
 def _stages_in_turn(
-    artifact: Artifact, options: EngineOptions, engines: list[Engine], before_step: BeforeStep
+    artifact: Artifact, options: EngineOptions, engines: list[Engine], courtesy: Courtesy
 ) -> tuple[AspectStage | None, SentimentStage | None]:
     aspect, sentiment = None, None
     if artifact.aspect is not None:
-        before_step()
+        courtesy.before_step()
         aspect = _aspect_stage(artifact, artifact.aspect, options, engines)
     if artifact.sentiment is not None:
-        before_step()
+        courtesy.before_step()
         sentiment = _sentiment_stage(artifact, artifact.sentiment, options, engines)
     return aspect, sentiment
 
@@ -252,14 +245,14 @@ def plain_records(pipeline: Pipeline) -> list[Record]:
     return [_SELF_TEST] * (pipeline.aspect is not None) + [_SELF_TEST_GIVEN] * (pipeline.rater is not None)
 
 
-def _self_test(pipeline: Pipeline, wait: BeforeStep) -> None:
+def _self_test(pipeline: Pipeline, courtesy: Courtesy) -> None:
     """A model that cannot answer one sentence is found now, not by the first caller. Raises `InvalidModel`.
 
     The second stage alone, then both: a first pass takes several times as long as others, and so each is one step.
     """
     analyses = []
     for record in reversed(plain_records(pipeline)):
-        wait()
+        courtesy.before_step()
         try:
             analyses += pipeline.analyze([record])
         except Exception as error:  # whatever a broken model makes its engine or decoder raise
@@ -280,8 +273,8 @@ def _check_stored_answers(root: Path, pipeline: Pipeline, engines: tuple[str, ..
         logger.info("self_test_passed", extra={"answers": answers})
 
 
-def _close(engines: list[Engine], wait: BeforeStep) -> None:
+def _close(engines: list[Engine], courtesy: Courtesy) -> None:
     """One by one: what frees a network holds the interpreter's lock meanwhile, 10 ms a stream of a small one."""
     while engines:
-        wait()
+        courtesy.before_closing()
         engines.pop().close()

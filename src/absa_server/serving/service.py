@@ -85,7 +85,7 @@ class Service:
 
     @property
     def is_busy(self) -> bool:
-        """Whether any text is waiting for a model or in one; never waits."""
+        """Whether texts of any request are waiting for models or in them; never waits."""
         return self._scheduler.is_busy
 
     async def predict(self, pipeline: Pipeline, records: Sequence[Record], *, model: str = ONE_MODEL) -> list[Answer]:

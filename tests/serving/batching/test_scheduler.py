@@ -83,6 +83,20 @@ def test_rows_that_wait_together_run_together(pipeline: Pipeline, engine: GatedE
     scheduler.close()
 
 
+def test_scheduler_is_busy_while_a_job_is_not_over(pipeline: Pipeline, engine: GatedEngine) -> None:
+    """Loads of other models wait for that."""
+    scheduler = Scheduler(1)
+    assert not scheduler.is_busy
+    engine.gate.clear()
+    caller = Caller(scheduler, pipeline.chain(Record("food")))  # type: ignore[arg-type]
+    assert engine.entered.wait(10)
+    assert scheduler.is_busy
+    engine.gate.set()
+    caller.answers()
+    assert not scheduler.is_busy
+    scheduler.close()
+
+
 def test_spare_thread_begins_what_comes_while_all_streams_infer(pipeline: Pipeline, engine: GatedEngine) -> None:
     """The next request has been tokenized when a stream becomes free for it; without a spare thread it has not."""
     engine.gate.clear()
