@@ -12,7 +12,8 @@ from pathlib import Path
 # Clocks of file systems tick in steps, of 2 s at worst: what was written a moment ago could be written again and look
 # the same. git calls such files racy, and reads them again.
 _RACY_S = 2.5
-_MOST_FILES = 10_000
+# Those of some two hundred models on a disk, in a MB. What was evicted and fetched again is another file.
+_MOST_FILES = 2_000
 
 # Device, inode, size, times of the last write and of the last change of any kind.
 _Identity = tuple[int, int, int, int, int]
