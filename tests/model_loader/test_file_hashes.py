@@ -85,42 +85,28 @@ def test_file_written_a_moment_ago_is_not_remembered(
     assert len(reads) == times_read
 
 
-def test_file_is_as_old_as_it_was_when_it_was_asked_for(
-    file: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("age_s", "is_touched"), [(1.0, False), (LATER_S, True)])
+def test_file_that_may_change_while_it_is_read_is_not_remembered(
+    age_s: float, is_touched: bool, file: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long it takes to read: meanwhile it may be written again."""
-    now_s = file.stat().st_mtime + 1.0
+    """Written a moment before a long read, or during it: neither its age nor its identity is that of the end."""
+    now_s = file.stat().st_mtime + age_s
     hashes = FileHashes(clock=lambda: now_s)
     digest = file_hashes._digest
 
     def slow(stream: FileIO) -> str:
         nonlocal now_s
         now_s += 60.0
-        return digest(stream)
+        found = digest(stream)
+        if is_touched:
+            time.sleep(0.02)
+            os.utime(file)
+        return found
 
     monkeypatch.setattr(file_hashes, "_digest", slow)
     hashes.sha256_of(file)
-    hashes.sha256_of(file)
-    assert len(reads) == 2
-
-
-def test_file_that_is_written_while_it_is_read_is_not_remembered(
-    file: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nor is another that takes its place: the one that is open is asked who it is, before and after."""
-    hashes = _hashes(file)
-    digest = file_hashes._digest
-
-    def disturbed(stream: FileIO) -> str:
-        found = digest(stream)
-        time.sleep(0.02)
-        os.utime(file)
-        return found
-
-    monkeypatch.setattr(file_hashes, "_digest", disturbed)
-    hashes.sha256_of(file)
-    hashes.sha256_of(file)
-    assert len(reads) == 2
+    assert len(reads) == 1
+    assert not hashes._known
 
 
 def test_no_more_files_are_remembered_than_the_limit(
