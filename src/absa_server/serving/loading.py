@@ -274,7 +274,7 @@ def _check_stored_answers(root: Path, pipeline: Pipeline, engines: tuple[str, ..
 
 
 def _close(engines: list[Engine], courtesy: Courtesy) -> None:
-    """One by one: what frees a network holds the interpreter's lock meanwhile, 10 ms a stream of a small one."""
+    """One by one: what frees a network holds the interpreter's lock meanwhile, 8 ms a stream of a small one."""
     while engines:
         courtesy.before_closing()
         engines.pop().close()
