@@ -38,7 +38,7 @@ class Limits:
     ratio_free_bytes: int = 64 << 20
 
 
-def unpack(blocks: Iterator[bytes], into: Path, *, uri: str, limits: Limits) -> dict[str, FileEntry]:
+def unpack(blocks: Iterator[Piece], into: Path, *, uri: str, limits: Limits) -> dict[str, FileEntry]:
     """The files unpacked into the existing folder `into`, by relative POSIX path.
 
     `blocks` are the stored bytes in order; they are taken to their end, so that whoever hashes them saw all. Raises

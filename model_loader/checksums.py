@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from model_loader.errors import ArtifactCorrupt
+from model_loader.pieces import Piece
 
 
 class _Hash(Protocol):
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: Piece, /) -> None: ...
     def digest(self) -> bytes: ...
 
 
@@ -25,7 +26,7 @@ class _Crc32:
     def __init__(self) -> None:
         self._value = 0
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: Piece, /) -> None:
         self._value = zlib.crc32(data, self._value)
 
     def digest(self) -> bytes:
@@ -56,12 +57,12 @@ class Verifier:
         self._expected = expected
         self._hash = _hash(expected.algorithm) if expected else None
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: Piece) -> None:
         """The next bytes."""
         if self._hash is not None:
             self._hash.update(data)
 
-    def watch(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    def watch(self, blocks: Iterable[Piece]) -> Iterator[Piece]:
         """`blocks` as they are, each taken into account on its way."""
         for block in blocks:
             self.update(block)

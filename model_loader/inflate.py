@@ -25,7 +25,7 @@ class Readable(Protocol):
 class ByteStream:
     """Blocks of any lengths, read in pieces of any length. `taken_bytes` counts what was read."""
 
-    def __init__(self, blocks: Iterator[bytes]) -> None:
+    def __init__(self, blocks: Iterator[Piece]) -> None:
         self._blocks = blocks
         self._current = memoryview(b"")
         self.taken_bytes = 0

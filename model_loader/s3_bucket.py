@@ -14,6 +14,7 @@ from model_loader.attempts import Attempts, TransientFailure
 from model_loader.checksums import Checksum
 from model_loader.errors import ArtifactInvalid, ArtifactReplaced
 from model_loader.pieces import PIECE_BYTES
+from model_loader.read_ahead import Part
 from model_loader.s3_errors import is_untold, translated
 from model_loader.sources import StoredFile
 
@@ -46,25 +47,32 @@ class S3Bucket:
 
         return attempts.call(request, doing=f"looking at {self.uri(key)}")
 
-    def read(self, key: str, file: StoredFile, begin: int, end: int, attempts: Attempts) -> list[bytes]:
-        """Bytes `begin` to `end`, exclusive, of the pinned content in blocks; joining them costs twice their receipt.
+    def receive(self, key: str, part: Part, attempts: Attempts) -> None:
+        """All of `part` that is wanted, of the pinned content; after a failure from where it broke off.
 
         Raises `ArtifactReplaced` when the content is gone.
         """
 
-        def request() -> list[bytes]:
+        def request() -> None:
+            begin, end = part.at, part.end
+            if begin == end:
+                return
             with translated("s3:GetObject", self.name, key):
                 answer = self._client.get_object(
-                    Bucket=self.name, Key=key, Range=f"bytes={begin}-{end - 1}", IfMatch=f'"{file.tag}"'
+                    Bucket=self.name, Key=key, Range=f"bytes={begin}-{end - 1}", IfMatch=f'"{part.file.tag}"'
                 )
                 with closing(answer["Body"]) as body:
                     # A store that ignores If-Match must not mix two contents either.
-                    total = answer.get("ContentRange", "").rpartition("/")[2]
-                    if _tag(answer) != file.tag or total != str(file.size_bytes):
+                    is_pinned = _tag(answer) == part.file.tag
+                    if not is_pinned or answer.get("ContentRange") != f"bytes {begin}-{end - 1}/{part.file.size_bytes}":
                         raise ArtifactReplaced(f"{self.uri(key)} was replaced while it was read")
-                    return _received(body, end - begin, attempts)
+                    while part.is_wanted:
+                        attempts.deadline.check("reading")
+                        if not (piece := body.read(min(PIECE_BYTES, part.end - part.at))):
+                            raise TransientFailure(f"expected {end - begin:,} bytes, got {part.at - begin:,}")
+                        part.put(piece)
 
-        return attempts.call(request, doing=f"reading {self.uri(key)}")
+        attempts.call(request, doing=f"reading {self.uri(key)}")
 
     def list(self, prefix: str, attempts: Attempts) -> list[StoredFile]:
         """Objects below `prefix` (with its slash), which is cut off; empty "folder" objects are left out."""
@@ -117,15 +125,3 @@ def _listed(page: Any, prefix: str) -> Iterator[StoredFile]:  # noqa: ANN401  bo
         # Consoles make empty objects that stand for folders.
         if not (entry["Key"].endswith("/") and entry["Size"] == 0):
             yield StoredFile(entry["Key"].removeprefix(prefix), entry["Size"], _tag(entry))
-
-
-def _received(stream: Any, size: int, attempts: Attempts) -> list[bytes]:  # noqa: ANN401  botocore's StreamingBody
-    blocks: list[bytes] = []
-    received = 0
-    while received <= size and (block := stream.read(PIECE_BYTES)):
-        attempts.deadline.check("reading")
-        blocks.append(block)
-        received += len(block)
-    if received != size:
-        raise TransientFailure(f"expected {size:,} bytes, got {received:,}")
-    return blocks

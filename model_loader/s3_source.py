@@ -1,15 +1,13 @@
 """Artifacts in S3: archives unpacked while their ranges arrive side by side, folders of objects fetched alike.
 
 Pinned by ETag (If-Match on every range), not by version id: reading versions needs s3:GetObjectVersion, which roles
-that may read a model seldom have. Memory: `S3Options.parallel` + 1 parts a fetch, and pieces that wait to be written
-(disk.py). Knows no cache and no environment.
+that may read a model seldom have. Knows no cache and no environment.
 """
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +20,7 @@ from model_loader.errors import ArtifactMissing, ArtifactReplaced
 from model_loader.listing import check_listing, listing_token
 from model_loader.manifest import FileEntry, check_fetched
 from model_loader.parallel import ordered
-from model_loader.pieces import cut
+from model_loader.read_ahead import ReadAhead, Width, read_ahead
 from model_loader.refs import ModelRef
 from model_loader.s3_bucket import S3Bucket
 from model_loader.sources import Fetched, FetchStats, StoredFile, Version
@@ -33,22 +31,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class S3Options:
-    """How a fetch is cut. More in parallel: faster until the network or one core is full, and more memory.
+    """How a fetch is cut, and the memory of one: `parallel` parts at most, by as many requests side by side.
 
-    `attempts` is for each request.
+    More in parallel: faster until the network or one core is full. `attempts` is for each part.
     """
 
     part_bytes: int = 8 << 20
     parallel: int = 8
     attempts: int = 8
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    file: StoredFile
-    key: str
-    begin: int
-    end: int
 
 
 class S3Source:
@@ -58,6 +48,7 @@ class S3Source:
         self._bucket = S3Bucket(client, bucket)
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._options = options or S3Options()
+        self._width = Width(self._options.parallel)
 
     def resolve(self, name: str, *, deadline: Deadline) -> Version:
         """See `Source.resolve`. One HEAD for an archive, one listing for a folder."""
@@ -116,17 +107,8 @@ class S3Source:
     ) -> dict[str, FileEntry]:
         (file,) = version.files
         verifier = Verifier(file.checksum)
-        key = self._prefix + version.name
-        parts = _parts(file, key, cut(file.size_bytes, self._options.part_bytes))
-        with ordered(
-            lambda part: self._read(part, attempts),
-            parts,
-            width=self._options.parallel,
-            deadline=deadline,
-            doing=f"fetching {version.uri}",
-        ) as received:
-            blocks = verifier.watch(chain.from_iterable(received))
-            files = unpack(blocks, into, uri=version.uri, limits=limits)
+        with self._reading(version, version.files, attempts, deadline) as reader:
+            files = unpack(verifier.watch(reader.pieces(file)), into, uri=version.uri, limits=limits)
         verifier.check(version.uri)
         return files
 
@@ -134,20 +116,11 @@ class S3Source:
         self, version: Version, into: Path, attempts: Attempts, deadline: Deadline
     ) -> dict[str, FileEntry]:
         pinned = self._pinned(version, attempts, deadline)
-        parts = {file.path: _parts(file, self._key(version, file), self._cut_evenly(file)) for file in pinned}
         files: dict[str, FileEntry] = {}
-        with ordered(
-            lambda part: self._read(part, attempts),
-            chain.from_iterable(parts.values()),
-            width=self._options.parallel,
-            deadline=deadline,
-            doing=f"fetching {version.uri}",
-        ) as received:
+        with self._reading(version, pinned, attempts, deadline) as reader:
             for file in pinned:
                 verifier = Verifier(file.checksum)
-                own = islice(received, len(parts[file.path]))
-                blocks = verifier.watch(chain.from_iterable(own))
-                files[file.path] = write_file(into / file.path, blocks)
+                files[file.path] = write_file(into / file.path, verifier.watch(reader.pieces(file)))
                 verifier.check(f"{version.uri}{file.path}")
         # Files that were added or removed meanwhile are no part of any version.
         if self._resolve(ModelRef(version.name), attempts, deadline).token != version.token:
@@ -168,20 +141,21 @@ class S3Source:
             raise ArtifactReplaced(f"{version.uri} changed while it was read")
         return [replace(file, checksum=head.checksum) for head, file in zip(found, version.files, strict=True)]
 
+    def _reading(
+        self, version: Version, files: Sequence[StoredFile], attempts: Attempts, deadline: Deadline
+    ) -> AbstractContextManager[ReadAhead]:
+        return read_ahead(
+            lambda part: self._bucket.receive(self._key(version, part.file), part, attempts),
+            files,
+            part_bytes=self._options.part_bytes,
+            width=self._width,
+            deadline=deadline,
+            doing=f"fetching {version.uri}",
+        )
+
     def _key(self, version: Version, file: StoredFile) -> str:
-        return f"{self._prefix}{version.name}/{file.path}"
-
-    def _cut_evenly(self, file: StoredFile) -> list[tuple[int, int]]:
-        """Of a folder nothing is unpacked: the next files' parts are under way beside the last of this one."""
-        size = self._options.part_bytes
-        return cut(file.size_bytes, size, first_bytes=size)
-
-    def _read(self, part: _Part, attempts: Attempts) -> list[bytes]:
-        return self._bucket.read(part.key, part.file, part.begin, part.end, attempts)
-
-
-def _parts(file: StoredFile, key: str, ranges: Iterable[tuple[int, int]]) -> list[_Part]:
-    return [_Part(file, key, begin, end) for begin, end in ranges]
+        name = f"{self._prefix}{version.name}"
+        return name if version.kind == "archive" else f"{name}/{file.path}"
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class Fetched:
 
 
 class Source(Protocol):
-    """A store of artifacts. Safe for concurrent calls from any threads; no call keeps state between them."""
+    """A store of artifacts. Safe for concurrent calls from any threads, none of which changes what another brings."""
 
     def resolve(self, name: str, *, deadline: Deadline) -> Version:
         """The version of `name` that the store holds now; cheap enough to be asked whether a version is still current.

@@ -426,9 +426,30 @@ def test_parts_held_stay_within_the_window(source, put, tmp_path, proxy):
 
 
 def test_single_connection_brings_everything(put, tmp_path, s3, bucket, prefix):
-    """One part at a time, of one byte less than the object."""
-    data = tar_gz_bytes({"a": b"hello"})
-    put("model.tar.gz", data)
-    source = S3Source(s3, bucket, prefix, options=S3Options(part_bytes=len(data) - 1, parallel=1))
-    assert fetch(source, "model.tar.gz", tmp_path).stats.requests == 2
-    assert on_disk(tmp_path) == {"a": b"hello"}
+    """Where no more are allowed, one request for all."""
+    put("model.tar.gz", tar_gz_bytes(FILES))
+    source = S3Source(s3, bucket, prefix, options=S3Options(part_bytes=1000, parallel=1))
+    assert fetch(source, "model.tar.gz", tmp_path).stats.requests == 1
+    assert on_disk(tmp_path) == FILES
+
+
+def test_broken_request_is_continued_where_it_broke_off(put, tmp_path, proxy, bucket, prefix, connect):
+    """A long one too: what has arrived is not asked for again."""
+    put("model.tar.gz", tar_gz_bytes(FILES))
+    proxy.add(Rule(when=nth_range(1), drop_after=300_000))
+    source = S3Source(connect(proxy.url), bucket, prefix, options=S3Options(parallel=1))
+    fetched = fetch(source, "model.tar.gz", tmp_path)
+    assert on_disk(tmp_path) == FILES
+    first, second = ranges(proxy)
+    assert first.startswith("bytes=0-")
+    begin = int(second.removeprefix("bytes=").partition("-")[0])
+    assert 0 < begin <= 300_000
+    assert fetched.stats.retries == 1
+
+
+def test_answer_with_other_bytes_is_not_taken(source, put, tmp_path, proxy):
+    """A store that answers another range than it was asked for must not shift the object."""
+    put_model(put, "model.tar.gz", FILES)
+    proxy.add(Rule(when=nth_range(3), answer_headers={"Content-Range": "bytes 0-9/700000"}))
+    with pytest.raises(ArtifactReplaced):
+        fetch(source, "model.tar.gz", tmp_path)
