@@ -28,6 +28,7 @@ from model_loader import (
     StoreRefused,
     StoreUnavailable,
     fetch_current,
+    read_ahead,
 )
 from model_loader.s3_source import S3Options, S3Source
 from tests.faults.proxy import Rule
@@ -431,6 +432,21 @@ def test_single_connection_brings_everything(put, tmp_path, s3, bucket, prefix):
     source = S3Source(s3, bucket, prefix, options=S3Options(part_bytes=1000, parallel=1))
     assert fetch(source, "model.tar.gz", tmp_path).stats.requests == 1
     assert on_disk(tmp_path) == FILES
+
+
+def test_what_a_store_needs_is_remembered(source, put, tmp_path, proxy, monkeypatch):
+    """Where nobody has waited in a fetch, the next one is a single request."""
+    monkeypatch.setattr(read_ahead, "_WINDOW_BYTES", 64 << 10)
+    monkeypatch.setattr(read_ahead, "_TOO_LONG", 2.0)
+    monkeypatch.setattr(read_ahead, "_NOT_AT_ALL", 2.0)
+    put_model(put, "model.tar.gz", FILES)
+    for into in (tmp_path / "first", tmp_path / "second"):
+        into.mkdir()
+        asked = len(ranges(proxy))
+        fetch(source, "model.tar.gz", into)
+        assert on_disk(into) == FILES
+    assert asked > 4
+    assert len(ranges(proxy)) == asked + 1
 
 
 def test_broken_request_is_continued_where_it_broke_off(put, tmp_path, proxy, bucket, prefix, connect):
