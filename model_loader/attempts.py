@@ -34,23 +34,27 @@ class Attempts:
         self._jitter = jitter
         self._lock = threading.Lock()
 
-    def call(self, request: Callable[[], T], *, doing: str) -> T:
+    def call(self, request: Callable[[], T], *, doing: str, progress: Callable[[], int] = lambda: 0) -> T:
         """What `request` answers, asked again after each `TransientFailure`.
 
-        Raises `StoreUnavailable` after `limit` attempts, or when the next one would come too late, and
-        `DeadlineExceeded`.
+        Raises `StoreUnavailable` after `limit` attempts between which `progress` stood still, or when the next one
+        would come too late, and `DeadlineExceeded`.
         """
-        for number in range(self._limit):
+        failures, reached, is_retry = 0, progress(), False
+        while True:
             self.deadline.check(doing)
-            self._count(is_retry=number > 0)
+            self._count(is_retry=is_retry)
+            is_retry = True
             try:
                 return request()
             except TransientFailure as failure:
-                backoff_s = self._jitter(0, min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2**number))
-                if number + 1 == self._limit or backoff_s >= self.deadline.remaining_s:
-                    raise self._given_up(failure, doing, attempts=number + 1) from failure
+                if progress() != reached:
+                    failures, reached = 0, progress()
+                backoff_s = self._jitter(0, min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2**failures))
+                failures += 1
+                if failures == self._limit or backoff_s >= self.deadline.remaining_s:
+                    raise self._given_up(failure, doing, attempts=failures) from failure
                 self.deadline.wait(backoff_s)
-        raise AssertionError("at least one attempt is made, and the last one returns or raises")
 
     def _count(self, *, is_retry: bool) -> None:
         with self._lock:

@@ -13,8 +13,9 @@ from model_loader.pieces import Piece
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _CLASHES = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
-# Taken at a time. Higher: fewer calls, and more of a nearly full disk taken for a moment.
-_ROOM_BYTES = 32 << 20
+# Taken ahead at a time, and no more than was written: a small file shall not take much, which on tmpfs is memory.
+# Higher: fewer calls. Four fetches at a time stay well below the free space that the disk cache leaves.
+_MOST_ROOM_BYTES = 32 << 20
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -59,9 +60,10 @@ class _Target:
     def _take_room(self) -> None:
         # What a disk has no room for is found when it is written; a file system that cannot reserve any has the C
         # library write a byte to each block, and some systems have no such call.
-        self._room_bytes = self.size_bytes + _ROOM_BYTES
+        room_bytes = min(self.size_bytes, _MOST_ROOM_BYTES)
+        self._room_bytes = self.size_bytes + room_bytes
         with suppress(OSError, AttributeError):
-            os.posix_fallocate(self._descriptor, self.size_bytes, _ROOM_BYTES)
+            os.posix_fallocate(self._descriptor, self.size_bytes, room_bytes)
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 from model_loader.attempts import Attempts, TransientFailure
 from model_loader.checksums import Checksum
 from model_loader.errors import ArtifactInvalid, ArtifactReplaced
+from model_loader.part import Part
 from model_loader.pieces import PIECE_BYTES
-from model_loader.read_ahead import Part
 from model_loader.s3_errors import is_untold, translated
 from model_loader.sources import StoredFile
 
@@ -48,7 +48,7 @@ class S3Bucket:
         return attempts.call(request, doing=f"looking at {self.uri(key)}")
 
     def receive(self, key: str, part: Part, attempts: Attempts) -> None:
-        """All of `part` that is wanted, of the pinned content; after a failure from where it broke off.
+        """All of `part` that is wanted, of the pinned content; after a failure from its last whole piece on.
 
         Raises `ArtifactReplaced` when the content is gone.
         """
@@ -62,17 +62,15 @@ class S3Bucket:
                     Bucket=self.name, Key=key, Range=f"bytes={begin}-{end - 1}", IfMatch=f'"{part.file.tag}"'
                 )
                 with closing(answer["Body"]) as body:
-                    # A store that ignores If-Match must not mix two contents either.
-                    is_pinned = _tag(answer) == part.file.tag
-                    if not is_pinned or answer.get("ContentRange") != f"bytes {begin}-{end - 1}/{part.file.size_bytes}":
-                        raise ArtifactReplaced(f"{self.uri(key)} was replaced while it was read")
+                    self._check_pinned(answer, part.file, key)
+                    _check_range(answer, f"bytes {begin}-{end - 1}/{part.file.size_bytes}")
                     while part.is_wanted:
                         attempts.deadline.check("reading")
                         if not (piece := body.read(min(PIECE_BYTES, part.end - part.at))):
                             raise TransientFailure(f"expected {end - begin:,} bytes, got {part.at - begin:,}")
                         part.put(piece)
 
-        attempts.call(request, doing=f"reading {self.uri(key)}")
+        attempts.call(request, doing=f"reading {self.uri(key)}", progress=lambda: part.at)
 
     def list(self, prefix: str, attempts: Attempts) -> list[StoredFile]:
         """Objects below `prefix` (with its slash), which is cut off; empty "folder" objects are left out."""
@@ -85,6 +83,12 @@ class S3Bucket:
                 raise ArtifactInvalid(f"{self.uri(prefix)} holds more than {MAX_LISTED:,} objects: it is no model")
             if not (token := page.get("NextContinuationToken")):
                 return found
+
+    def _check_pinned(self, answer: Any, file: StoredFile, key: str) -> None:  # noqa: ANN401  botocore's dictionary
+        """A store that ignores If-Match must not mix two contents either."""
+        total = answer.get("ContentRange", "").rpartition("/")[2]
+        if _tag(answer) != file.tag or (total.isdigit() and int(total) != file.size_bytes):
+            raise ArtifactReplaced(f"{self.uri(key)} was replaced while it was read")
 
     def _page(self, prefix: str, token: str | None) -> Any:  # noqa: ANN401  botocore's dictionary
         more = {"ContinuationToken": token} if token else {}
@@ -118,6 +122,12 @@ def checksum_of(answer: Any) -> Checksum | None:  # noqa: ANN401  botocore's dic
 
 def _tag(answer: Any) -> str:  # noqa: ANN401  botocore's dictionary
     return str(answer.get("ETag", "")).strip('"')
+
+
+def _check_range(answer: Any, expected: str) -> None:  # noqa: ANN401  botocore's dictionary
+    """Other bytes than were asked for must not shift the object."""
+    if (found := answer.get("ContentRange")) != expected:
+        raise TransientFailure(f"expected {expected}, got {found or 'an answer without a range'}")
 
 
 def _listed(page: Any, prefix: str) -> Iterator[StoredFile]:  # noqa: ANN401  botocore's dictionary

@@ -20,10 +20,11 @@ from model_loader.errors import ArtifactMissing, ArtifactReplaced
 from model_loader.listing import check_listing, listing_token
 from model_loader.manifest import FileEntry, check_fetched
 from model_loader.parallel import ordered
-from model_loader.read_ahead import ReadAhead, Width, read_ahead
+from model_loader.read_ahead import ReadAhead, read_ahead
 from model_loader.refs import ModelRef
 from model_loader.s3_bucket import S3Bucket
 from model_loader.sources import Fetched, FetchStats, StoredFile, Version
+from model_loader.width import Width
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

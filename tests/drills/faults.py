@@ -56,7 +56,7 @@ def crowd(stand: Stand, callers: int) -> None:
         answers = list(pool.map(lambda _: stand.ask("cold.tar.gz"), range(callers)))
     ranges = sorted(begin_and_end(one) for one in stand.requests("cold.tar.gz", "GET"))
     begins, ends = [begin for begin, _ in ranges], [end for _, end in ranges]
-    is_once = begins == [0, *ends[:-1]] and ends[-1] == len(data) and len(stand.requests("cold.tar.gz", "HEAD")) == 1
+    is_once = [*begins, len(data)] == [0, *ends] and len(stand.requests("cold.tar.gz", "HEAD")) == 1
     is_right = is_once and stand.metric("absa_models_loads_total") == loads + 1 and all_good(answers)
     wanted = f"200, {len(ranges)} ranges, each byte once"
     stand.judge(f"{callers} callers of a cold model", wanted, answers, is_right=is_right)

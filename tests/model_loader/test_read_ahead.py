@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 
 from model_loader import Deadline, DeadlineExceeded
 from model_loader import read_ahead as module
-from model_loader.read_ahead import Part, Width, read_ahead
+from model_loader import width as width_module
+from model_loader.part import Part
+from model_loader.read_ahead import read_ahead
 from model_loader.sources import StoredFile
+from model_loader.width import Width
 
 KB = 1 << 10
 PIECE = 1 * KB
@@ -55,6 +58,13 @@ class Store:
                 self.running -= 1
 
 
+def until(is_so: Callable[[], bool]) -> None:
+    """Waits for it, 10 s at most."""
+    end = time.monotonic() + 10
+    while not is_so() and time.monotonic() < end:
+        time.sleep(0.005)
+
+
 class NotedWidth(Width):
     """Notes how far it went up."""
 
@@ -86,23 +96,52 @@ def read(
 
 @pytest.fixture
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_WINDOW_BYTES", 16 * KB)
+    monkeypatch.setattr(width_module, "_WINDOW_BYTES", 16 * KB)
     monkeypatch.setattr(module, "_FIRST_PART_BYTES", KB)
 
 
 @settings(max_examples=60, deadline=None)
-@given(sizes=st.lists(st.integers(0, 60 * KB), max_size=6), most=st.integers(1, 5), part_bytes=st.integers(1, 20 * KB))
+@given(
+    sizes=st.lists(st.integers(0, 60 * KB), max_size=6), most=st.integers(1, 5), part_bytes=st.integers(500, 20 * KB)
+)
 def test_files_are_their_bytes(sizes: list[int], most: int, part_bytes: int) -> None:
     """In order, whatever their sizes; nothing is asked for twice and never more at a time than allowed."""
     files = [file(size, str(number)) for number, size in enumerate(sizes)]
     store = Store()
-    assert read(store, files, width=Width(most), part_bytes=max(part_bytes, 500)) == [content(one) for one in files]
+    assert read(store, files, width=Width(most), part_bytes=part_bytes) == [content(one) for one in files]
     assert store.most_running <= most
     asked = sorted(store.asked, key=lambda one: (int(one[0]), one[1]))
     for one in files:
         ranges = [(begin, end) for path, begin, end in asked if path == one.path]
         assert [begin for begin, _ in ranges] == [0, *(end for _, end in ranges[:-1])][: len(ranges)]
         assert sum(end - begin for begin, end in ranges) == one.size_bytes
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes=st.lists(st.integers(0, 60 * KB), max_size=4), most=st.integers(1, 5), seed=st.integers(0, 999))
+def test_width_changes_no_bytes(sizes: list[int], most: int, seed: int) -> None:
+    """Other fetches change it, too, at any moment: parts are begun, left to others and joined all the same."""
+    files = [file(size, str(number)) for number, size in enumerate(sizes)]
+    width, chance = Width(most), random.Random(seed)
+
+    def change(_: bytes) -> None:
+        if chance.random() < 0.2:
+            width.now = chance.randint(1, most)
+
+    store = Store()
+    assert read(store, files, width=width, take=change) == [content(one) for one in files]
+    assert store.most_running <= most
+
+
+@pytest.mark.parametrize("now", [1, 2, 4])
+def test_files_are_asked_for_by_as_many_as_are_worth_it(now: int) -> None:
+    """Small files follow one another: the next is asked for when one has arrived, not when it was taken."""
+    width = Width(4)
+    width.now = now
+    files = [file(2 * KB, str(number)) for number in range(30)]
+    store = Store(before=lambda part, at: time.sleep(0.001))
+    assert read(store, files, width=width) == [content(one) for one in files]
+    assert store.most_running == now
 
 
 def test_parts_begin_small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,25 +182,37 @@ def test_slow_store_is_asked_by_several(small_windows: None) -> None:
     assert [begin for _, begin, _ in later[1:]] == [end for _, _, end in later[:-1]], "each byte once, but the first's"
 
 
-@pytest.mark.parametrize(
-    ("now", "waiting", "then"),
-    [(4, 0.34, 8), (8, 0.34, 8), (1, 1.0, 2), (4, 0.33, 4), (4, 0.02, 4), (4, 0.0, 3), (1, 0.0, 1)],
-)
-def test_width_follows_the_waiting(now: int, waiting: float, then: int) -> None:
-    """Doubled above a third of the time, one less below 2 %, unchanged on and between both limits; 1 to the most."""
-    width = Width(8)
-    width.now = now
-    width.learn(waiting)
-    assert width.now == then
-
-
 def test_first_bytes_are_no_waiting(small_windows: None) -> None:
     """A store that answers late and then fast is a fast one."""
-    width = Width(1)
-    width.most = 2
+    width = NotedWidth(2)
+    width.now = 1
     store = Store(before=lambda part, at: time.sleep(0.2) if at == 0 else None)
     read(store, [file(64 * KB)], width=width, take=lambda _: time.sleep(0.001))
-    assert width.now == 1
+    assert width.highest == 1
+
+
+def test_small_fetches_widen_too() -> None:
+    """None of them fills a window; a store that keeps them waiting is asked by more all the same."""
+    width = Width(4)
+    width.now = 1
+    files = [file(2 * KB, str(number)) for number in range(30)]
+    read(Store(before=lambda part, at: time.sleep(0.02) if at == 0 else None), files, width=width)
+    assert width.now == 4
+
+
+def test_long_part_of_a_folder_is_shared(small_windows: None) -> None:
+    """Another fetch has learned that more are needed: before the next files are begun the long one is shortened."""
+    width = Width(4)
+    width.now = 1
+    files = [file(200 * KB, "large"), file(KB, "small"), file(KB, "other")]
+
+    def widen(_: bytes) -> None:
+        width.now = 4
+
+    store = Store(before=lambda part, at: time.sleep(0.0005))
+    assert read(store, files, width=width, take=widen) == [content(one) for one in files]
+    large = [(begin, end) for path, begin, end in store.asked if path == "large"]
+    assert len(large) > 10
 
 
 @pytest.mark.parametrize("now", [1, 4])
@@ -212,26 +263,31 @@ def test_deadline_ends_the_waiting() -> None:
         silent.set()
 
 
-def test_leaving_ends_all_requests() -> None:
-    """Those that wait for room too, and nothing more is begun."""
+@pytest.mark.parametrize("now", [1, 4])
+def test_leaving_ends_all_requests(now: int) -> None:
+    """One that waits for room, too; and nothing more is begun."""
+    width = Width(4)
+    width.now = now
     store = Store()
     one = file(400 * KB)
-    with read_ahead(store.receive, [one], part_bytes=PART, width=Width(4), deadline=Deadline(60), doing="x") as reader:
+    reading = read_ahead(store.receive, [one], part_bytes=PART, width=width, deadline=Deadline(60), doing="x")
+    with reading as reader:
         next(reader.pieces(one))
-    end = time.monotonic() + 10
-    while store.running and time.monotonic() < end:
-        time.sleep(0.01)
+        until(lambda: sum(part._held_bytes for part in reader._parts) >= now * PART // 2)
+        assert store.running == (1 if now == 1 else 0)
+    until(lambda: store.running == 0)
     assert store.running == 0
-    assert len(store.asked) <= 5
+    assert len(store.asked) <= now + 1
 
 
-def test_shortened_part_hands_over_the_rest() -> None:
-    """What is received beyond the new end is left out; a part that ends soon anyway keeps all."""
-    part = Part(file(100), 0, 100, room_bytes=1000)
-    part.put(bytes(10))
-    assert part.shorten(20) == (30, 100)
-    part.put(bytes(50))
-    assert (part.at, part.is_wanted) == (30, False)
-    assert [len(part.take(0) or b"") for _ in range(2)] == [10, 20]
-    assert part.is_taken
-    assert Part(file(100), 90, 100, room_bytes=1000).shorten(20) == (100, 100)
+def test_cancelled_reading_ends_although_nobody_waits() -> None:
+    """A store that is faster than what is done with its bytes keeps no fetch alive."""
+    deadline = Deadline(math.inf)
+    one = file(64 * KB)
+    reading = read_ahead(Store().receive, [one], part_bytes=PART, width=Width(2), deadline=deadline, doing="x")
+    with reading as reader:
+        pieces = reader.pieces(one)
+        assert len([next(pieces) for _ in range(3)]) == 3
+        deadline.cancel()
+        with pytest.raises(DeadlineExceeded, match="cancelled"):
+            next(pieces)

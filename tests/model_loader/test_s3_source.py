@@ -28,7 +28,7 @@ from model_loader import (
     StoreRefused,
     StoreUnavailable,
     fetch_current,
-    read_ahead,
+    width,
 )
 from model_loader.s3_source import S3Options, S3Source
 from tests.faults.proxy import Rule
@@ -436,9 +436,9 @@ def test_single_connection_brings_everything(put, tmp_path, s3, bucket, prefix):
 
 def test_what_a_store_needs_is_remembered(source, put, tmp_path, proxy, monkeypatch):
     """Where nobody has waited in a fetch, the next one is a single request."""
-    monkeypatch.setattr(read_ahead, "_WINDOW_BYTES", 64 << 10)
-    monkeypatch.setattr(read_ahead, "_TOO_LONG", 2.0)
-    monkeypatch.setattr(read_ahead, "_NOT_AT_ALL", 2.0)
+    monkeypatch.setattr(width, "_WINDOW_BYTES", 64 << 10)
+    monkeypatch.setattr(width, "_TOO_LONG", 2.0)
+    monkeypatch.setattr(width, "_NOT_AT_ALL", 2.0)
     put_model(put, "model.tar.gz", FILES)
     for into in (tmp_path / "first", tmp_path / "second"):
         into.mkdir()
@@ -463,9 +463,37 @@ def test_broken_request_is_continued_where_it_broke_off(put, tmp_path, proxy, bu
     assert fetched.stats.retries == 1
 
 
-def test_answer_with_other_bytes_is_not_taken(source, put, tmp_path, proxy):
-    """A store that answers another range than it was asked for must not shift the object."""
+def test_long_request_may_break_often(put, tmp_path, proxy, bucket, prefix, connect):
+    """Each time something came: attempts are counted from there anew. Where nothing comes they are counted."""
+    put("model.tar.gz", tar_gz_bytes(FILES))
+    source = S3Source(connect(proxy.url), bucket, prefix, options=S3Options(parallel=1, attempts=2))
+    proxy.add(Rule(when=lambda request: "range" in request.headers, drop_after=100_000, times=5))
+    assert fetch(source, "model.tar.gz", tmp_path).stats.retries == 5
+    assert on_disk(tmp_path) == FILES
+    proxy.add(Rule(when=lambda request: "range" in request.headers, drop_after=0, times=2))
+    with pytest.raises(StoreUnavailable, match="tried 2 times"):
+        fetch(source, "model.tar.gz", tmp_path / "again")
+
+
+@pytest.mark.parametrize(
+    ("answered", "told"), [("bytes 0-9/{size}", "got bytes 0-9/"), ("bytes 0-9/*", r"got bytes 0-9/\*")]
+)
+def test_answer_with_other_bytes_is_not_taken(answered, told, source, put, tmp_path, proxy):
+    """A store that answers another range than it was asked for must not shift the object; told as what it is."""
+    put("model.tar.gz", data := tar_gz_bytes(FILES))
+    proxy.add(
+        Rule(
+            when=lambda request: request.headers.get("range", "").startswith("bytes=65536-"), times=None,
+            answer_headers={"Content-Range": answered.format(size=len(data))},
+        )
+    )  # fmt: skip
+    with pytest.raises(StoreUnavailable, match=f"expected bytes 65536-131071/{len(data)}, {told}"):
+        fetch(source, "model.tar.gz", tmp_path)
+
+
+def test_object_of_another_size_is_another_object(source, put, tmp_path, proxy):
+    """Whatever its tag."""
     put_model(put, "model.tar.gz", FILES)
-    proxy.add(Rule(when=nth_range(3), answer_headers={"Content-Range": "bytes 0-9/700000"}))
+    proxy.add(Rule(when=nth_range(3), answer_headers={"Content-Range": "bytes 0-9/12345"}))
     with pytest.raises(ArtifactReplaced):
         fetch(source, "model.tar.gz", tmp_path)
