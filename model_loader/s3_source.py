@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class S3Options:
     """How a fetch is cut, and the memory of one: `parallel` parts at most, by as many requests side by side.
 
-    More in parallel: faster until the network or one core is full. `attempts` is for each part.
+    More in parallel: faster until the network or one core is full. `attempts` in a row may bring nothing of a part.
     """
 
     part_bytes: int = 8 << 20
